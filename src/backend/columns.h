@@ -1,0 +1,39 @@
+/*
+ * columns.h
+ *		Which column of a source plays which part in training.
+ */
+#ifndef CHURN_COLUMNS_H
+#define CHURN_COLUMNS_H
+
+#include "features.h"
+#include "source.h"
+
+/* Indexes into the columns of the source; -1 where there is none. */
+typedef struct ChurnColumns
+{
+	int			label;
+	int			key;
+	int			as_of;
+	DateADT		as_of_day;		/* ages count from it if as_of is -1 */
+	int			nfeatures;
+	int		   *features;
+} ChurnColumns;
+
+/*
+ * Chooses the columns.  key, exclude (a list of strings) and as_of may be
+ * NULL; as_of is a date or the name of a column.  Tells the client what was
+ * left out.
+ */
+extern ChurnColumns *churn_columns_choose(const ChurnSource *source,
+										  const char *label, const char *key,
+										  List *exclude, const char *as_of);
+
+/* Whether a model can score the rows of the source. */
+extern bool churn_columns_fit(const ChurnModel *model, TupleDesc desc);
+
+/* The columns that training, and the model unless it is NULL, read. */
+extern Bitmapset *churn_columns_needed(const ChurnColumns *columns,
+									   const ChurnModel *model,
+									   TupleDesc desc);
+
+#endif							/* CHURN_COLUMNS_H */

@@ -1,0 +1,58 @@
+/*
+ * compat.h
+ *		Differences between the server's major versions, 15 to 18.
+ *
+ * Each shim has the newest version's shape.
+ */
+#ifndef CHURN_COMPAT_H
+#define CHURN_COMPAT_H
+
+#include "access/tupdesc.h"
+#include "catalog/pg_attribute.h"
+#include "nodes/primnodes.h"
+
+#if PG_VERSION_NUM < 150000
+#error "churn needs PostgreSQL 15 or later"
+#endif
+
+/* PostgreSQL 16 moved these out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/*
+ * A Var that means the row as the table has it: not NULLed by an outer join
+ * (16 marks that in the Var itself), nor the OLD or NEW of RETURNING (18).
+ */
+static inline bool
+churn_var_is_ordinary(const Var *var)
+{
+#if PG_VERSION_NUM >= 160000
+	if (var->varnullingrels != NULL)
+		return false;
+#endif
+#if PG_VERSION_NUM >= 180000
+	if (var->varreturningtype != VAR_RETURNING_DEFAULT)
+		return false;
+#endif
+	return true;
+}
+
+/* 18 has generated columns that are computed when they are read. */
+static inline bool
+churn_column_is_virtual(Form_pg_attribute att)
+{
+#if PG_VERSION_NUM >= 180000
+	return att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+	return false;
+#endif
+}
+
+/* PostgreSQL 16 renamed it: a position in the array is no backend's number. */
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index(index) \
+	pgstat_fetch_stat_local_beentry(index)
+#endif
+
+#endif							/* CHURN_COMPAT_H */

@@ -1,0 +1,404 @@
+/*
+ * import.c
+ *		churn_import() and churn_export(): model files of XGBoost.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "churn/xgboost.h"
+
+#include "compat.h"
+#include "register.h"
+#include "registry.h"
+#include "source.h"
+
+PG_FUNCTION_INFO_V1(churn_export);
+PG_FUNCTION_INFO_V1(churn_import);
+
+/* Arguments of churn_import(). */
+enum
+{
+	ARG_MODEL,
+	ARG_ARTIFACT,
+	ARG_FEATURES,
+	ARG_SOURCE,
+	ARG_KEY,
+	ARG_LABEL,
+	ARG_POSITIVE,
+	ARG_THRESHOLD,
+	ARG_OPTIONS
+};
+
+/*
+ * churn_export(model text, version int, format text) -> bytea
+ *
+ * The model file as XGBoost's Booster.load_model() reads it, in the format
+ * asked for.  version defaults to the champion.
+ */
+Datum
+churn_export(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "churn export",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ChurnArena	arena = churn_memory_arena(context);
+	ChurnArtifactFormat format;
+	ChurnArtifact *artifact;
+	ChurnError	error;
+	bytea	   *stored;
+	bytea	   *result;
+	char	   *wanted;
+	uint8_t    *bytes;
+	size_t		length;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	wanted = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (pg_strcasecmp(wanted, "ubj") == 0)
+		format = CHURN_ARTIFACT_UBJSON;
+	else if (pg_strcasecmp(wanted, "json") == 0)
+		format = CHURN_ARTIFACT_JSON;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown format \"%s\"", wanted),
+				 errhint("Formats are ubj and json.")));
+	stored = churn_registry_artifact(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									 PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1),
+									 GetActiveSnapshot());
+	artifact = churn_artifact_read((uint8 *) VARDATA_ANY(stored),
+								   VARSIZE_ANY_EXHDR(stored), &arena, &error);
+	if (artifact == NULL)
+		churn_throw(&error, "stored artifact");
+	if (artifact->format == format)
+	{
+		bytes = (uint8 *) VARDATA_ANY(stored);
+		length = VARSIZE_ANY_EXHDR(stored);
+	}
+	else if (!churn_artifact_write(artifact, format, &arena, &bytes, &length,
+								   &error))
+		churn_throw(&error, "could not export");
+	MemoryContextSwitchTo(old);
+	result = churn_bytea(bytes, length);
+	MemoryContextDelete(context);
+	PG_RETURN_BYTEA_P(result);
+}
+
+/*
+ * One feature as the caller describes it, an object or just a name, in the
+ * form that the booster attribute wants.
+ */
+static ChurnValue *
+described_feature(const ChurnValue *given, ChurnArena *arena,
+				  ChurnError *error)
+{
+	ChurnValue *feature = churn_value_object(arena, error);
+	const char *name;
+	const char *kind;
+	ChurnValue *categories = NULL;
+
+	if (given->kind == CHURN_VALUE_STRING)
+	{
+		name = given->u.string;
+		kind = "number";
+	}
+	else
+	{
+		name = churn_value_text(given, "name", NULL);
+		categories = churn_value_get(given, "categories");
+		kind = churn_value_text(given, "kind",
+								categories ? "category" : "number");
+	}
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an element of features has no name"),
+				 errhint("Each is the name of a column, or an object with \"name\", \"kind\" and, for a category, \"categories\".")));
+	if (!churn_value_set(feature, "name",
+						 churn_value_string(arena, name, error),
+						 arena, error) ||
+		!churn_value_set(feature, "kind",
+						 churn_value_string(arena, kind, error),
+						 arena, error) ||
+		!churn_value_set(feature, "type",
+						 churn_value_string(arena,
+											given->kind == CHURN_VALUE_STRING ?
+											"" :
+											churn_value_text(given, "type", ""),
+											error),
+						 arena, error) ||
+		(categories != NULL &&
+		 !churn_value_set(feature, "categories", categories, arena, error)))
+		churn_throw(error, "features");
+	if (given->kind != CHURN_VALUE_STRING &&
+		churn_value_get(given, "text_number") != NULL &&
+		!churn_value_set(feature, "text_number",
+						 churn_value_get(given, "text_number"), arena, error))
+		churn_throw(error, "features");
+	return feature;
+}
+
+/*
+ * Puts the caller's features and threshold into the booster attribute
+ * "churn", over what the file may have brought along.
+ */
+static void
+annotate(ChurnArtifact *artifact, Jsonb *features, const double *threshold,
+		 ChurnArena *arena)
+{
+	const char *present = churn_artifact_attribute(artifact, "churn");
+	ChurnValue *attribute;
+	ChurnError	error;
+	char	   *text;
+	size_t		length;
+
+	attribute = present != NULL ?
+		churn_json_read(present, strlen(present), arena, &error) :
+		churn_value_object(arena, &error);
+	if (attribute == NULL)
+		churn_throw(&error, "booster attribute \"churn\"");
+	if (!churn_value_set(attribute, "format",
+						 churn_value_integer(arena, 1, &error), arena, &error))
+		churn_throw(&error, "booster attribute \"churn\"");
+	if (features != NULL)
+	{
+		char	   *given = JsonbToCString(NULL, &features->root,
+										   VARSIZE(features));
+		ChurnValue *list = churn_json_read(given, strlen(given), arena,
+										   &error);
+		ChurnValue *described = churn_value_array(arena, &error);
+		size_t		i;
+
+		if (list == NULL)
+			churn_throw(&error, "features");
+		if (list->kind != CHURN_VALUE_ARRAY)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("features must be a JSON array"),
+					 errhint("List the booster's columns in order: names, or objects with \"name\", \"kind\" and, for a category, \"categories\".")));
+		for (i = 0; i < list->length; i++)
+			if (!churn_value_append(described,
+									described_feature(list->u.elements[i],
+													  arena, &error),
+									arena, &error))
+				churn_throw(&error, "features");
+		if (!churn_value_set(attribute, "features", described, arena, &error))
+			churn_throw(&error, "features");
+	}
+	if (threshold != NULL &&
+		!churn_value_set(attribute, "threshold",
+						 churn_value_double(arena, *threshold, &error),
+						 arena, &error))
+		churn_throw(&error, "threshold");
+	if (!churn_json_write(attribute, arena, &text, &length, &error) ||
+		!churn_artifact_set_attribute(artifact, "churn", text, arena, &error))
+		churn_throw(&error, "booster attribute \"churn\"");
+}
+
+/*
+ * The name of a kind of feature in the registry.
+ */
+static const char *
+kind_name(ChurnFeatureKind kind)
+{
+	switch (kind)
+	{
+		case CHURN_FEATURE_NUMBER:
+			return "number";
+		case CHURN_FEATURE_BOOLEAN:
+			return "boolean";
+		case CHURN_FEATURE_CATEGORY:
+			return "category";
+		case CHURN_FEATURE_AGE:
+			return "age";
+	}
+	return "number";
+}
+
+/*
+ * The part of the registration that churn_train() has from the trainer.
+ */
+static char *
+result_json(const ChurnArtifact *artifact, const ChurnModel *model)
+{
+	StringInfoData json;
+	uint32		i;
+	uint32		j;
+
+	initStringInfo(&json);
+	appendStringInfo(&json,
+					 "{\"algorithm\": \"xgboost\", \"threshold\": %.17g, "
+					 "\"rounds\": %u, \"metrics\": [], "
+					 "\"library_versions\": {\"xgboost\": \"%d.%d.%d\"}, "
+					 "\"features\": [",
+					 model->threshold, model->forest.ntrees,
+					 artifact->version[0], artifact->version[1],
+					 artifact->version[2]);
+	for (i = 0; i < model->nfeatures; i++)
+	{
+		const ChurnFeature *feature = &model->features[i];
+
+		appendStringInfo(&json, "%s{\"name\": ", i ? ", " : "");
+		churn_escape_json(&json, feature->name);
+		appendStringInfo(&json, ", \"kind\": \"%s\", \"type\": ",
+						 kind_name(feature->kind));
+		if (feature->type[0] != '\0')
+			churn_escape_json(&json, feature->type);
+		else
+			appendStringInfoString(&json, "null");
+		appendStringInfoString(&json, ", \"categories\": [");
+		for (j = 0; j < feature->ncategories; j++)
+		{
+			if (j > 0)
+				appendStringInfoString(&json, ", ");
+			churn_escape_json(&json, feature->categories[j]);
+		}
+		appendStringInfoString(&json, "]}");
+	}
+	appendStringInfoString(&json, "]}");
+	return json.data;
+}
+
+/*
+ * A text argument as a C string; NULL for NULL.
+ */
+static char *
+text_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+/*
+ * Finds out what the source is.  Its key defaults to the primary key, as for
+ * churn_train(); columns that it does not have are an error.
+ */
+static void
+read_source(ChurnRegistration *registration, MemoryContext context)
+{
+	ChurnSource *source;
+
+	SPI_connect();
+	source = churn_source_open(registration->source, context);
+	MemoryContextSwitchTo(context);
+	if (source->relation != NULL)
+		registration->source_relation = pstrdup(source->relation);
+	if (registration->key != NULL)
+		(void) churn_source_column(source, registration->key, "key");
+	else if (source->primary_key >= 0)
+		registration->key =
+			pstrdup(NameStr(TupleDescAttr(source->desc,
+										  source->primary_key)->attname));
+	if (registration->label != NULL)
+		(void) churn_source_column(source, registration->label, "label");
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Fills the registration with what the caller says of the model.
+ */
+static void
+fill_registration(FunctionCallInfo fcinfo, ChurnRegistration *registration)
+{
+	memset(registration, 0, sizeof(*registration));
+	registration->model = text_argument(fcinfo, ARG_MODEL);
+	registration->origin = "import";
+	registration->source = text_argument(fcinfo, ARG_SOURCE);
+	registration->key = text_argument(fcinfo, ARG_KEY);
+	registration->label = text_argument(fcinfo, ARG_LABEL);
+	registration->positive = text_argument(fcinfo, ARG_POSITIVE);
+	registration->started_at = GetCurrentTimestamp();
+	registration->options = PG_ARGISNULL(ARG_OPTIONS) ? NULL :
+		PG_GETARG_JSONB_P(ARG_OPTIONS);
+	churn_registration_check(registration);
+	if (registration->source != NULL)
+		read_source(registration, CurrentMemoryContext);
+}
+
+/*
+ * churn_import(model text, artifact bytea, features jsonb, source text,
+ *				key text, label text, positive text, threshold double
+ *				precision, options jsonb)
+ *		-> (model, version, algorithm, promoted, features, trees)
+ *
+ * Registers a model file of XGBoost as a new version.  features describes the
+ * booster's columns in order; without it, the booster attribute "churn" that
+ * churn_export() wrote or the booster's own names and types serve.
+ */
+Datum
+churn_import(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "churn import",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+	ChurnArena	arena = churn_memory_arena(context);
+	ChurnRegistration registration;
+	ChurnArtifact *artifact;
+	ChurnModel *model;
+	ChurnError	error;
+	bytea	   *given;
+	double		threshold = 0;
+	TupleDesc	desc;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	PreventCommandIfReadOnly("churn_import()");
+	if (PG_ARGISNULL(ARG_MODEL) || PG_ARGISNULL(ARG_ARTIFACT))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("model and artifact must not be null")));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	desc = BlessTupleDesc(desc);
+	if (!PG_ARGISNULL(ARG_THRESHOLD))
+	{
+		threshold = PG_GETARG_FLOAT8(ARG_THRESHOLD);
+		if (!(threshold >= 0 && threshold <= 1))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("threshold %g is out of range", threshold),
+					 errhint("It is a probability, from 0 to 1.")));
+	}
+
+	old = MemoryContextSwitchTo(context);
+	fill_registration(fcinfo, &registration);
+	given = PG_GETARG_BYTEA_PP(ARG_ARTIFACT);
+	artifact = churn_artifact_read((uint8 *) VARDATA_ANY(given),
+								   VARSIZE_ANY_EXHDR(given), &arena, &error);
+	if (artifact == NULL)
+		churn_throw(&error, "artifact");
+	if (!PG_ARGISNULL(ARG_FEATURES) || !PG_ARGISNULL(ARG_THRESHOLD))
+		annotate(artifact, PG_ARGISNULL(ARG_FEATURES) ? NULL :
+				 PG_GETARG_JSONB_P(ARG_FEATURES),
+				 PG_ARGISNULL(ARG_THRESHOLD) ? NULL : &threshold, &arena);
+	model = churn_artifact_model(artifact, &arena, &error);
+	if (model == NULL)
+		churn_throw(&error, "artifact");
+	registration.result = result_json(artifact, model);
+	churn_registration_write(&registration, artifact, model, &arena);
+	MemoryContextSwitchTo(old);
+
+	values[0] = CStringGetTextDatum(registration.model);
+	values[1] = Int32GetDatum(registration.version);
+	values[2] = CStringGetTextDatum("xgboost");
+	values[3] = BoolGetDatum(registration.promoted);
+	values[4] = Int32GetDatum((int32) model->nfeatures);
+	values[5] = Int32GetDatum((int32) model->forest.ntrees);
+	MemoryContextDelete(context);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}

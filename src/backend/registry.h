@@ -1,0 +1,109 @@
+/*
+ * registry.h
+ *		Models of the registry, looked up and held ready for scoring.
+ */
+#ifndef CHURN_REGISTRY_H
+#define CHURN_REGISTRY_H
+
+#include "access/htup.h"
+#include "utils/palloc.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+#include "churn/arena.h"
+#include "churn/forest.h"
+#include "churn/model.h"
+
+#define CHURN_SHA256_LENGTH 32
+
+/*
+ * A version in this backend's cache.  Versions are immutable, so an entry
+ * never changes; it lives at least as long as someone holds a pin.
+ */
+typedef struct ChurnVersion
+{
+	MemoryContext context;		/* holds all of it */
+	Oid			relation;		/* churn.model_versions it was read from */
+	const char *name;			/* of the model */
+	int			version;
+	uint8		sha256[CHURN_SHA256_LENGTH];
+	ChurnModel *model;			/* features, threshold; forest.trees is NULL */
+	ChurnEvaluator *evaluator;
+	int			pins;
+	uint64		used;			/* larger is more recent */
+} ChurnVersion;
+
+/*
+ * Finds the version to score with under the snapshot, loads it if need be, and
+ * pins it until the memory context "holder" is reset or deleted.
+ *
+ * model == NULL: churn.default_model, else the model trained on the relation
+ * (or a table it is a partition or child of), else the only model, else an
+ * error that lists the choices.  version == 0: the champion, an error if
+ * there is none.
+ */
+extern ChurnVersion *churn_registry_resolve(const char *model, int version,
+											Oid relation, Snapshot snapshot,
+											MemoryContext holder);
+
+/* What else the registry knows of a model; NULLs where the row has them. */
+typedef struct ChurnModelRow
+{
+	char	   *name;
+	char	   *source;
+	char	   *source_relation;
+	char	   *key;
+	char	   *label;
+	char	   *positive;
+	char	   *owner;
+	int			champion;		/* 0 if none */
+	int64		split_seed;
+} ChurnModelRow;
+
+/*
+ * Reads churn.models by name, in the current memory context.  NULL if there is
+ * no such model and missing_ok; an error otherwise.
+ */
+extern ChurnModelRow *churn_registry_model(const char *name,
+										   Snapshot snapshot,
+										   bool missing_ok);
+
+/*
+ * The version's artifact, checked against its sha256; version == 0 is the
+ * champion.
+ */
+extern bytea *churn_registry_artifact(const char *model, int version,
+									  Snapshot snapshot);
+
+/* Throws *error as an ereport of the errcode that fits; what names the thing. */
+extern void churn_throw(const ChurnError *error, const char *what)
+			pg_attribute_noreturn();
+
+/* An arena whose memory is the context's. */
+extern ChurnArena churn_memory_arena(MemoryContext context);
+
+/* SHA-256 of compiled followed by artifact. */
+extern void churn_registry_sha256(const uint8 *compiled, size_t ncompiled,
+								  const uint8 *artifact, size_t nartifact,
+								  uint8 *digest);
+
+/* Schema "churn" and relations in it, or an error that says how to get it. */
+extern Oid	churn_registry_relation(const char *name);
+
+/*
+ * Become another role for stored SQL (security-restricted, search_path safe),
+ * or the owner of the extension's tables for writing them.  An error in
+ * between restores everything by itself.
+ */
+typedef struct ChurnRole
+{
+	Oid			user;
+	int			context;
+	int			nestlevel;
+} ChurnRole;
+
+extern ChurnRole churn_role_become(Oid role);
+extern ChurnRole churn_role_become_owner(void);
+extern void churn_role_restore(ChurnRole saved);
+
+#endif							/* CHURN_REGISTRY_H */

@@ -1,0 +1,460 @@
+/*
+ * row_stream.c
+ *		Rows of the source, on their way to churn-trainer.
+ *
+ * The executor hands each row to the receiver below, which writes it straight
+ * into the frame to be sent: nothing is kept, so that memory does not grow
+ * with the number of rows.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/detoast.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "row_stream.h"
+
+/* A frame is sent once it is so large, so that the trainer works meanwhile. */
+#define SEND_SIZE	(64 * 1024)
+
+/* The longest text of an integer, a date or a time. */
+#define SHORT_TEXT	MAXDATELEN
+
+/* A column to send, and where the plan's rows have it. */
+typedef struct StreamColumn
+{
+	int			position;
+	ChurnReader reader;
+} StreamColumn;
+
+struct ChurnRowStream
+{
+	DestReceiver receiver;		/* first, so that the two convert */
+	ChurnChannel *channel;
+	TupleDesc	desc;
+	MemoryContext row_context;	/* reset at each row */
+
+	int			label_position;
+	ChurnLabel *label;
+
+	int			key_position;	/* -1 if there is none */
+	const char *key_name;
+	Oid			key_type;		/* base type */
+	FmgrInfo	key_output;
+	int64		null_keys;
+
+	int			as_of_position; /* -1 if as_of_day serves all rows */
+	ChurnReader as_of_reader;
+	DateADT		as_of_day;
+
+	int			ncolumns;
+	StreamColumn *columns;
+
+	const ChurnVersion *champion;	/* NULL if there is none */
+	ChurnRowMap *champion_map;
+	float	   *champion_features;
+	void	   *champion_workspace;
+
+	char	   *frame;			/* header and payload */
+	Size		used;			/* of the payload */
+	Size		row_size;		/* at most */
+	int64		rows;			/* written so far */
+};
+
+/*
+ * Sends the frame begun, if there is one, and begins another.
+ */
+static void
+send_frame(ChurnRowStream *stream)
+{
+	if (stream->used == 0)
+		return;
+	churn_channel_send(stream->channel, CHURN_FRAME_ROWS, stream->frame,
+					   stream->used);
+	stream->used = 0;
+	churn_tracker_rows(stream->channel->tracker, stream->rows);
+}
+
+/*
+ * Writes a length of two bytes and the text; returns where the next goes.
+ */
+static inline char *
+put_text(char *p, const char *text, uint16 length)
+{
+	memcpy(p, &length, sizeof(length));
+	memcpy(p + sizeof(length), text, length);
+	return p + sizeof(length) + length;
+}
+
+/*
+ * Writes the mark of a text that has no bytes.
+ */
+static inline char *
+put_mark(char *p, uint16 mark)
+{
+	memcpy(p, &mark, sizeof(mark));
+	return p + sizeof(mark);
+}
+
+static inline char *
+put_float(char *p, float number)
+{
+	memcpy(p, &number, sizeof(number));
+	return p + sizeof(number);
+}
+
+/*
+ * Whether a text is so long, compressed or stored elsewhere, that it need not
+ * be fetched to know it is too long.  char(n) may shrink, so it is fetched.
+ */
+static inline bool
+is_long(const ChurnReader *reader, Datum value)
+{
+	return (reader->type == TEXTOID || reader->type == VARCHAROID) &&
+		VARATT_IS_EXTENDED(DatumGetPointer(value)) &&
+		!VARATT_IS_SHORT(DatumGetPointer(value)) &&
+		toast_raw_datum_size(value) - VARHDRSZ > CHURN_TEXT_MAX;
+}
+
+/*
+ * Writes a feature's value.
+ */
+static inline char *
+put_value(char *p, const ChurnReader *reader, Datum value, bool isnull,
+		  DateADT as_of, bool has_as_of)
+{
+	const char *text;
+	size_t		length;
+
+	if (reader->kind != CHURN_COLUMN_TEXT)
+	{
+		if (isnull || (reader->kind == CHURN_COLUMN_AGE && !has_as_of))
+			return put_float(p, NAN);
+		return put_float(p, churn_reader_float(reader, value, as_of));
+	}
+	if (isnull)
+		return put_mark(p, CHURN_TEXT_NULL);
+	if (is_long(reader, value))
+		return put_mark(p, CHURN_TEXT_LONG);
+	text = churn_reader_text(reader, value, &length);
+	if (length > CHURN_TEXT_MAX)
+		return put_mark(p, CHURN_TEXT_LONG);
+	return put_text(p, text, (uint16) length);
+}
+
+/*
+ * Complains of a key that the split cannot use.
+ */
+static void
+long_key(const ChurnRowStream *stream, Size length)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("key of %zu bytes in column \"%s\" exceeds the limit of %d bytes",
+					length, stream->key_name, CHURN_TEXT_MAX),
+			 errhint("Name another column that identifies a customer: key => '...'.")));
+}
+
+/*
+ * Writes the key as text.  A customer's side of the split hangs on it, so
+ * dates and times are written in ISO form and UTC whatever the session's
+ * settings; other types by their own output functions.
+ */
+static char *
+put_key(ChurnRowStream *stream, char *p, Datum value)
+{
+	char		buffer[SHORT_TEXT + 1];
+	const char *text = buffer;
+	Size		length;
+	int			utc = 0;		/* seconds west of Greenwich */
+
+	switch (stream->key_type)
+	{
+		case INT2OID:
+			length = pg_itoa(DatumGetInt16(value), buffer);
+			break;
+		case INT4OID:
+			length = pg_ltoa(DatumGetInt32(value), buffer);
+			break;
+		case INT8OID:
+			length = pg_lltoa(DatumGetInt64(value), buffer);
+			break;
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			JsonEncodeDateTime(buffer, value, stream->key_type,
+							   stream->key_type == TIMESTAMPTZOID ? &utc : NULL);
+			length = strlen(buffer);
+			break;
+		case TEXTOID:
+		case VARCHAROID:
+			length = toast_raw_datum_size(value) - VARHDRSZ;
+			if (length <= CHURN_TEXT_MAX)
+				text = VARDATA_ANY(PG_DETOAST_DATUM_PACKED(value));
+			break;
+		default:
+			text = OutputFunctionCall(&stream->key_output, value);
+			length = strlen(text);
+			break;
+	}
+	if (length > CHURN_TEXT_MAX)
+		long_key(stream, length);
+	return put_text(p, text, (uint16) length);
+}
+
+/*
+ * Writes the champion's score of the row.
+ */
+static char *
+put_champion(ChurnRowStream *stream, char *p, const TupleTableSlot *slot)
+{
+	float		margin;
+
+	churn_row_encode(stream->champion_map, slot->tts_values,
+					 slot->tts_isnull, stream->champion_features);
+	margin = churn_evaluator_margin(stream->champion->evaluator,
+									stream->champion_features,
+									stream->champion_workspace);
+	return put_float(p, churn_sigmoid(margin));
+}
+
+/*
+ * Writes a labelled row with a key, where there has to be one, into the frame.
+ */
+static void
+write_row(ChurnRowStream *stream, const TupleTableSlot *slot, bool churned)
+{
+	char	   *start;
+	char	   *p;
+	DateADT		as_of = stream->as_of_day;
+	bool		has_as_of = true;
+	int			i;
+
+	if (stream->used + stream->row_size > CHURN_FRAME_MAX)
+		send_frame(stream);
+	start = p = stream->frame + CHURN_FRAME_HEADER + stream->used;
+	*p++ = churned;
+	if (stream->champion != NULL)
+		p = put_champion(stream, p, slot);
+	if (stream->key_position >= 0)
+		p = put_key(stream, p, slot->tts_values[stream->key_position]);
+	if (stream->as_of_position >= 0)
+		has_as_of = !slot->tts_isnull[stream->as_of_position] &&
+			churn_reader_day(&stream->as_of_reader,
+							 slot->tts_values[stream->as_of_position],
+							 &as_of);
+	for (i = 0; i < stream->ncolumns; i++)
+	{
+		const StreamColumn *column = &stream->columns[i];
+
+		p = put_value(p, &column->reader, slot->tts_values[column->position],
+					  slot->tts_isnull[column->position], as_of, has_as_of);
+	}
+	if (p - start > CHURN_FRAME_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("row of %zu bytes exceeds the limit of %d bytes",
+						(Size) (p - start), CHURN_FRAME_MAX),
+				 errhint("Name columns to leave out: exclude => '{...}'.")));
+	stream->used += p - start;
+	stream->rows++;
+	if (stream->used >= SEND_SIZE)
+		send_frame(stream);
+}
+
+/*
+ * Takes a row from the executor.
+ */
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	ChurnRowStream *stream = (ChurnRowStream *) self;
+	MemoryContext old = MemoryContextSwitchTo(stream->row_context);
+	ChurnLabelValue label;
+
+	slot_getallattrs(slot);
+	label = churn_label_read(stream->label,
+							 slot->tts_values[stream->label_position],
+							 slot->tts_isnull[stream->label_position]);
+	if (label == CHURN_LABEL_CHURNED || label == CHURN_LABEL_STAYS)
+	{
+		if (stream->key_position >= 0 &&
+			slot->tts_isnull[stream->key_position])
+			stream->null_keys++;
+		else
+			write_row(stream, slot, label == CHURN_LABEL_CHURNED);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(stream->row_context);
+	return true;
+}
+
+/*
+ * Called before the first row.  The plan cannot have changed since it was
+ * prepared, as its tables are locked; rows are read by position, so look.
+ */
+static void
+start_rows(DestReceiver *self, int operation, TupleDesc desc)
+{
+	ChurnRowStream *stream = (ChurnRowStream *) self;
+	int			i;
+
+	if (desc->natts != stream->desc->natts)
+		elog(ERROR, "source returns %d columns, not %d", desc->natts,
+			 stream->desc->natts);
+	for (i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->atttypid !=
+			TupleDescAttr(stream->desc, i)->atttypid)
+			elog(ERROR, "type of column %d of the source changed", i + 1);
+	}
+}
+
+/*
+ * Nothing to do after the last row, nor to free.
+ */
+static void
+do_nothing(DestReceiver *self)
+{
+}
+
+/*
+ * Where the plan's rows have a column of the source.
+ */
+static int
+position_of(const ChurnRowStream *stream, const ChurnSource *source,
+			int column)
+{
+	if (column < 0)
+		return -1;
+	return churn_source_find(stream->desc,
+							 NameStr(TupleDescAttr(source->desc,
+												   column)->attname));
+}
+
+/*
+ * Prepares to write keys.
+ */
+static void
+prepare_key(ChurnRowStream *stream, const ChurnSource *source, int key)
+{
+	Form_pg_attribute att;
+	Oid			output;
+	bool		varlena;
+
+	stream->key_position = position_of(stream, source, key);
+	if (key < 0)
+		return;
+	att = TupleDescAttr(source->desc, key);
+	stream->key_name = NameStr(att->attname);
+	stream->key_type = getBaseType(att->atttypid);
+	getTypeOutputInfo(att->atttypid, &output, &varlena);
+	fmgr_info_cxt(output, &stream->key_output, CurrentMemoryContext);
+}
+
+/*
+ * Prepares to score rows with the champion.
+ */
+static void
+prepare_champion(ChurnRowStream *stream, const ChurnVersion *champion,
+				 const ChurnColumns *columns)
+{
+	Size		workspace = churn_evaluator_workspace(champion->evaluator);
+
+	stream->champion = champion;
+	stream->champion_map = churn_row_map(champion->model, champion->name,
+										 stream->desc, CurrentMemoryContext);
+	stream->champion_map->as_of_day = columns->as_of_day;
+	stream->champion_features =
+		palloc0(sizeof(float) * Max(champion->model->nfeatures, 1));
+	stream->champion_workspace =
+		(void *) TYPEALIGN(32, (uintptr_t) palloc(workspace + 32));
+}
+
+/*
+ * Makes a receiver of the rows of a plan.
+ */
+ChurnRowStream *
+churn_row_stream_make(ChurnChannel *channel, const ChurnSource *source,
+					  const ChurnSourcePlan *plan,
+					  const ChurnColumns *columns, ChurnLabel *label,
+					  const ChurnVersion *champion, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ChurnRowStream *stream = palloc0(sizeof(ChurnRowStream));
+	int			i;
+
+	stream->receiver.receiveSlot = receive_row;
+	stream->receiver.rStartup = start_rows;
+	stream->receiver.rShutdown = do_nothing;
+	stream->receiver.rDestroy = do_nothing;
+	stream->receiver.mydest = DestNone;
+	stream->channel = channel;
+	stream->desc = plan->desc;
+	stream->row_context = AllocSetContextCreate(context, "churn row",
+												ALLOCSET_DEFAULT_SIZES);
+	stream->label = label;
+	stream->label_position = position_of(stream, source, columns->label);
+	prepare_key(stream, source, columns->key);
+	stream->as_of_position = position_of(stream, source, columns->as_of);
+	stream->as_of_day = columns->as_of_day;
+	if (columns->as_of >= 0)
+		churn_reader_init(&stream->as_of_reader,
+						  TupleDescAttr(source->desc,
+										columns->as_of)->atttypid);
+	stream->ncolumns = columns->nfeatures;
+	stream->columns = palloc(sizeof(StreamColumn) * columns->nfeatures);
+	stream->row_size = 1 + sizeof(float) + sizeof(uint16) + CHURN_TEXT_MAX;
+	for (i = 0; i < columns->nfeatures; i++)
+	{
+		StreamColumn *column = &stream->columns[i];
+
+		column->position = position_of(stream, source, columns->features[i]);
+		churn_reader_init(&column->reader,
+						  TupleDescAttr(source->desc,
+										columns->features[i])->atttypid);
+		stream->row_size += column->reader.kind == CHURN_COLUMN_TEXT ?
+			sizeof(uint16) + CHURN_TEXT_MAX : sizeof(float);
+	}
+	if (champion != NULL)
+		prepare_champion(stream, champion, columns);
+	stream->frame = palloc(CHURN_FRAME_HEADER +
+						   Max(stream->row_size, CHURN_FRAME_MAX));
+	MemoryContextSwitchTo(old);
+	return stream;
+}
+
+/*
+ * What the executor hands the rows to.
+ */
+DestReceiver *
+churn_row_stream_receiver(ChurnRowStream *stream)
+{
+	return &stream->receiver;
+}
+
+/*
+ * Sends what is left, and complains of null keys.
+ */
+int64
+churn_row_stream_finish(ChurnRowStream *stream)
+{
+	if (stream->null_keys > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key column \"%s\" is null in %lld labelled rows",
+						stream->key_name, (long long) stream->null_keys),
+				 errhint("Leave these rows out by a query, or name another column: key => '...'.")));
+	send_frame(stream);
+	churn_tracker_rows(stream->channel->tracker, stream->rows);
+	return stream->rows;
+}

@@ -1,0 +1,38 @@
+/*
+ * row_stream.h
+ *		Rows of the source, on their way to churn-trainer.
+ */
+#ifndef CHURN_ROW_STREAM_H
+#define CHURN_ROW_STREAM_H
+
+#include "tcop/dest.h"
+
+#include "columns.h"
+#include "label.h"
+#include "registry.h"
+#include "trainer_channel.h"
+
+typedef struct ChurnRowStream ChurnRowStream;
+
+/*
+ * Makes a receiver of the rows of a plan.  champion may be NULL; else it
+ * must fit the source (churn_columns_fit).
+ */
+extern ChurnRowStream *churn_row_stream_make(ChurnChannel *channel,
+											 const ChurnSource *source,
+											 const ChurnSourcePlan *plan,
+											 const ChurnColumns *columns,
+											 ChurnLabel *label,
+											 const ChurnVersion *champion,
+											 MemoryContext context);
+
+/* What the executor hands the rows to. */
+extern DestReceiver *churn_row_stream_receiver(ChurnRowStream *stream);
+
+/*
+ * Sends what is left, and complains of null keys.  Returns the number of rows
+ * sent.
+ */
+extern int64 churn_row_stream_finish(ChurnRowStream *stream);
+
+#endif							/* CHURN_ROW_STREAM_H */

@@ -1,0 +1,14 @@
+/*
+ * settings.h
+ *		Variables behind the extension's settings; churn.c defines them.
+ */
+#ifndef CHURN_SETTINGS_H
+#define CHURN_SETTINGS_H
+
+extern char *churn_default_model;	/* "" for none */
+extern char *churn_trainer;		/* path; "" for churn-trainer beside churn.so */
+extern int	churn_training_memory;	/* kB; 0 for no limit */
+extern int	churn_training_threads; /* 0 for all processors */
+extern int	churn_training_nice;
+
+#endif							/* CHURN_SETTINGS_H */

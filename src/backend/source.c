@@ -1,0 +1,413 @@
+/*
+ * source.c
+ *		What churn_train() reads: a table, a view or a query.
+ *
+ * Either is read by an ordinary query with the rights of the caller, so that
+ * privileges, row security and search_path mean what they mean elsewhere.  A
+ * query is prepared as it stands, a relation by the list of columns needed:
+ * a role that may read only some columns can train on these.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "source.h"
+
+/* A hint names at most so many columns. */
+#define HINT_COLUMNS	30
+
+/* Names that differ by no more than so many letters are alike. */
+#define ALIKE			3
+
+/*
+ * Skips blanks and comments.
+ */
+static const char *
+skip_blanks(const char *text)
+{
+	for (;;)
+	{
+		const char *end;
+
+		while (isspace((unsigned char) *text))
+			text++;
+		if (text[0] == '-' && text[1] == '-')
+			text += strcspn(text, "\n");
+		else if (text[0] == '/' && text[1] == '*' &&
+				 (end = strstr(text + 2, "*/")) != NULL)
+			text = end + 2;
+		else
+			return text;
+	}
+}
+
+/*
+ * Whether the text looks like a query: an opening parenthesis, or one of the
+ * words that begin one and then something other than the rest of a name.
+ */
+static bool
+is_query(const char *text)
+{
+	static const char *const words[] = {"select", "values", "with", "table"};
+	size_t		i;
+
+	text = skip_blanks(text);
+	if (*text == '(')
+		return true;
+	for (i = 0; i < lengthof(words); i++)
+	{
+		size_t		length = strlen(words[i]);
+		const char *rest;
+
+		if (pg_strncasecmp(text, words[i], length) != 0)
+			continue;
+		rest = skip_blanks(text + length);
+		if (rest == text + length)
+			return strchr("('\"*+-", *rest) != NULL && *rest != '\0';
+		return *rest != '\0' && *rest != '.';
+	}
+	return false;
+}
+
+/*
+ * Index of a live column by name.
+ */
+int
+churn_source_find(TupleDesc desc, const char *name)
+{
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * Whether two names differ only in case or by a few letters.
+ */
+static bool
+names_alike(const char *name, const char *other)
+{
+	int			length = (int) strlen(name);
+	int			allowed = Min(ALIKE, (length - 1) / 2);
+
+	if (pg_strcasecmp(name, other) == 0)
+		return true;
+	return length < NAMEDATALEN &&
+		varstr_levenshtein_less_equal(name, length, other, strlen(other),
+									  1, 1, 1, allowed, true) <= allowed;
+}
+
+/*
+ * A hint that names the columns like the one asked for or, without such, all
+ * of them up to a limit.
+ */
+static char *
+column_hint(TupleDesc desc, const char *name)
+{
+	StringInfoData hint;
+	bool		alike = true;
+	int			named = 0;
+	int			i;
+
+	initStringInfo(&hint);
+	for (;;)
+	{
+		for (i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+
+			if (att->attisdropped ||
+				(alike && !names_alike(name, NameStr(att->attname))))
+				continue;
+			if (named == HINT_COLUMNS)
+			{
+				appendStringInfoString(&hint, ", ...");
+				break;
+			}
+			appendStringInfo(&hint, "%s\"%s\"",
+							 named++ > 0 ? (alike ? " or " : ", ") :
+							 alike ? "Perhaps you meant " : "Columns are ",
+							 NameStr(att->attname));
+		}
+		if (named > 0 || !alike)
+			break;
+		alike = false;
+	}
+	appendStringInfoChar(&hint, '.');
+	return named > 0 ? hint.data : "It has no columns.";
+}
+
+/*
+ * Index of a live column by name, or an error.
+ */
+int
+churn_source_column(const ChurnSource *source, const char *name,
+					const char *what)
+{
+	int			found = churn_source_find(source->desc, name);
+
+	if (found < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 source->relation != NULL ?
+				 errmsg("%s column \"%s\" of %s does not exist",
+						what, name, source->relation) :
+				 errmsg("%s column \"%s\" of the query does not exist",
+						what, name),
+				 errhint("%s", column_hint(source->desc, name))));
+	return found;
+}
+
+/*
+ * Notes what the unique indexes of a table say about its columns.  Partial
+ * indexes and those on expressions say nothing of a whole column.
+ */
+static void
+read_indexes(ChurnSource *source, Relation relation)
+{
+	List	   *indexes = RelationGetIndexList(relation);
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+		int			column = form->indkey.values[0] - 1;
+
+		if (form->indisprimary && form->indnkeyatts > 1)
+			source->composite_key = true;
+		if (form->indisunique && form->indisvalid &&
+			form->indnkeyatts == 1 && column >= 0 &&
+			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		{
+			source->identifiers = bms_add_member(source->identifiers, column);
+			if (form->indisprimary)
+				source->primary_key = column;
+		}
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+}
+
+/*
+ * Opens a relation by its parsed name.
+ */
+static void
+open_relation(ChurnSource *source, List *names)
+{
+	RangeVar   *name = makeRangeVarFromNameList(names);
+	Oid			relid = RangeVarGetRelid(name, AccessShareLock, true);
+	Relation	relation;
+	char		kind;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist",
+						NameListToString(names)),
+				 errhint("The source is a table, a view or a query; capital letters need double quotes in it, as in 'my_schema.\"MyTable\"'.")));
+	relation = relation_open(relid, NoLock);
+	kind = relation->rd_rel->relkind;
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE &&
+		kind != RELKIND_VIEW && kind != RELKIND_MATVIEW &&
+		kind != RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table or view",
+						RelationGetRelationName(relation))));
+	source->relid = relid;
+	source->name = pstrdup(RelationGetRelationName(relation));
+	source->relation =
+		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+								   source->name);
+	source->desc = CreateTupleDescCopy(RelationGetDescr(relation));
+	read_indexes(source, relation);
+	/* the lock stays, so that the columns do */
+	relation_close(relation, NoLock);
+}
+
+/*
+ * Complains of a source that does more than read.
+ */
+static void
+not_read_only(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("source must not change or lock rows"),
+			 errhint("Leave out INSERT, UPDATE, DELETE, MERGE and FOR UPDATE.")));
+}
+
+/*
+ * Complains unless a prepared statement only reads.  A function that it calls
+ * can still write; that is the caller's own doing.
+ */
+static void
+check_query(SPIPlanPtr plan)
+{
+	List	   *sources = SPI_plan_get_plan_sources(plan);
+	CachedPlanSource *source;
+	Query	   *query;
+
+	if (list_length(sources) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source must be one query, not %d",
+						list_length(sources))));
+	source = linitial(sources);
+	query = list_length(source->query_list) == 1 ?
+		linitial_node(Query, source->query_list) : NULL;
+	if (query == NULL || query->commandType != CMD_SELECT ||
+		source->resultDesc == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source must be a query that returns rows"),
+				 errhint("Give the name of a table or view, or one SELECT, VALUES or WITH query.")));
+	if (query->hasModifyingCTE)
+		not_read_only();
+}
+
+/*
+ * Prepares a statement, in SPI's memory, which lives until SPI_finish().
+ */
+static SPIPlanPtr
+prepare(const char *text)
+{
+	SPIPlanPtr	plan = SPI_prepare_cursor(text, 0, NULL,
+										  CURSOR_OPT_PARALLEL_OK);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the source: %s",
+			 SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/*
+ * Opens a query.
+ */
+static void
+open_query(ChurnSource *source)
+{
+	CachedPlanSource *plan;
+	int			i;
+
+	source->query = prepare(source->text);
+	check_query(source->query);
+	plan = linitial(SPI_plan_get_plan_sources(source->query));
+	source->desc = CreateTupleDescCopy(plan->resultDesc);
+	for (i = 0; i < source->desc->natts; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(source->desc, i)->attname);
+
+		if (churn_source_find(source->desc, name) != i)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("the query returns several columns named \"%s\"",
+							name),
+					 errhint("Give each a name of its own with AS.")));
+	}
+}
+
+/*
+ * Finds out what the source is.
+ */
+ChurnSource *
+churn_source_open(const char *text, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ChurnSource *source = palloc0(sizeof(ChurnSource));
+	List	   *names;
+	List	   *strings = NIL;
+	ListCell   *cell;
+
+	source->text = pstrdup(text);
+	source->primary_key = -1;
+	if (is_query(text))
+		open_query(source);
+	else
+	{
+		if (!SplitIdentifierString(pstrdup(text), '.', &names) || names == NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("source is neither the name of a table or view nor a query"),
+					 errdetail("The source given is \"%s\".", text),
+					 errhint("Give the name of a table or view, or one SELECT, VALUES or WITH query.")));
+		foreach(cell, names)
+			strings = lappend(strings, makeString(lfirst(cell)));
+		open_relation(source, strings);
+	}
+	MemoryContextSwitchTo(old);
+	return source;
+}
+
+/*
+ * The statement that reads the given columns of a relation.
+ */
+static char *
+relation_query(const ChurnSource *source, const Bitmapset *columns)
+{
+	StringInfoData query;
+	int			column = -1;
+
+	initStringInfo(&query);
+	appendStringInfoString(&query, "SELECT");
+	while ((column = bms_next_member(columns, column)) >= 0)
+		appendStringInfo(&query, "%s %s", query.len > 6 ? "," : "",
+						 quote_identifier(NameStr(TupleDescAttr(source->desc,
+																column)->attname)));
+	appendStringInfo(&query, " FROM %s", source->relation);
+	return query.data;
+}
+
+/*
+ * Prepares to read columns.
+ */
+ChurnSourcePlan *
+churn_source_plan(const ChurnSource *source, const Bitmapset *columns,
+				  MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ChurnSourcePlan *result = palloc0(sizeof(ChurnSourcePlan));
+	CachedPlanSource *plan_source;
+	CachedPlan *cached;
+
+	result->plan = source->query != NULL ? source->query :
+		prepare(relation_query(source, columns));
+	plan_source = linitial(SPI_plan_get_plan_sources(result->plan));
+	result->desc = CreateTupleDescCopy(plan_source->resultDesc);
+	cached = SPI_plan_get_cached_plan(result->plan);
+	if (cached != NULL)
+	{
+		PlannedStmt *planned = linitial_node(PlannedStmt, cached->stmt_list);
+
+		/* FOR UPDATE may be anywhere, in a sub-select or a view */
+		if (planned->rowMarks != NIL)
+			not_read_only();
+		result->rows = planned->planTree->plan_rows;
+		ReleaseCachedPlan(cached, NULL);
+	}
+	MemoryContextSwitchTo(old);
+	return result;
+}

@@ -1,0 +1,55 @@
+/*
+ * source.h
+ *		What churn_train() reads: a table, a view or a query.
+ */
+#ifndef CHURN_SOURCE_H
+#define CHURN_SOURCE_H
+
+#include "access/tupdesc.h"
+#include "executor/spi.h"
+#include "nodes/bitmapset.h"
+
+typedef struct ChurnSource
+{
+	const char *text;			/* as given */
+	Oid			relid;			/* InvalidOid for a query */
+	const char *name;			/* of the relation alone; NULL for a query */
+	const char *relation;		/* quoted, with its schema; NULL for a query */
+	TupleDesc	desc;			/* its columns; some may be dropped */
+	int			primary_key;	/* index into desc, -1 if none or several */
+	bool		composite_key;	/* the primary key has several columns */
+	Bitmapset  *identifiers;	/* indexes of columns unique by themselves */
+	SPIPlanPtr	query;			/* of a query */
+} ChurnSource;
+
+/* The statement that reads the rows. */
+typedef struct ChurnSourcePlan
+{
+	SPIPlanPtr	plan;
+	TupleDesc	desc;			/* of the rows it returns */
+	double		rows;			/* the planner's estimate */
+} ChurnSourcePlan;
+
+/*
+ * Finds out what the source is.  To be called, like the next, with SPI
+ * connected; what is returned lives in context.
+ */
+extern ChurnSource *churn_source_open(const char *text,
+									  MemoryContext context);
+
+/*
+ * Prepares to read the columns with the given indexes into source->desc.  A
+ * query returns all its columns anyway.
+ */
+extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
+										  const Bitmapset *columns,
+										  MemoryContext context);
+
+/* Index of a live column by name; -1 if there is none. */
+extern int	churn_source_find(TupleDesc desc, const char *name);
+
+/* The same, but without one an error that says what the column is for. */
+extern int	churn_source_column(const ChurnSource *source, const char *name,
+								const char *what);
+
+#endif							/* CHURN_SOURCE_H */

@@ -1,0 +1,676 @@
+/*
+ * train.c
+ *		churn_train(): trains a new version of a model.
+ *
+ * The rows go to the program churn-trainer, which does the work and sends back
+ * a model file; here it is decided what is read and with whose rights, and the
+ * result is checked, compiled and registered.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "churn/xgboost.h"
+
+#include "compat.h"
+#include "register.h"
+#include "row_stream.h"
+
+PG_FUNCTION_INFO_V1(churn_train);
+
+/* Arguments of churn_train(). */
+enum
+{
+	ARG_SOURCE,
+	ARG_LABEL,
+	ARG_KEY,
+	ARG_MODEL,
+	ARG_ALGORITHM,
+	ARG_POSITIVE,
+	ARG_EXCLUDE,
+	ARG_TRANSFORM,
+	ARG_PARAMS,
+	ARG_OPTIONS
+};
+
+/* Columns of its result. */
+#define RESULT_COLUMNS	12
+
+/* One call of churn_train(), and all that it knows by and by. */
+typedef struct Training
+{
+	MemoryContext context;
+	ChurnArena	arena;			/* over context */
+	char	   *source_text;
+	char	   *label_name;
+	char	   *key_name;
+	char	   *positive;
+	char	   *algorithm;
+	List	   *exclude;		/* of strings */
+	char	   *params;			/* JSON, or NULL */
+	char	   *options;		/* JSON, less what is our own, or NULL */
+	char	   *as_of;
+	ChurnRegistration registration;
+	ChurnTracker tracker;
+	ChurnVersion *champion;		/* NULL if none can score the source */
+	ChurnSource *source;
+	ChurnColumns *columns;
+	ChurnLabel	label;
+	ChurnValue *result;			/* what the trainer says of the model */
+} Training;
+
+/*
+ * A text argument as a C string; NULL for NULL.
+ */
+static char *
+text_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+/*
+ * An argument that must be a JSON object; NULL for NULL.
+ */
+static Jsonb *
+object_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	Jsonb	   *object;
+
+	if (PG_ARGISNULL(argument))
+		return NULL;
+	object = PG_GETARG_JSONB_P(argument);
+	if (!JB_ROOT_IS_OBJECT(object))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be a JSON object", name)));
+	return object;
+}
+
+static char *
+object_text(Jsonb *object)
+{
+	return JsonbToCString(NULL, &object->root, VARSIZE(object));
+}
+
+/*
+ * The names in an array of text.
+ */
+static List *
+name_list(ArrayType *array)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+	List	   *names = NIL;
+	int			i;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values,
+					  &nulls, &count);
+	for (i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("exclude must not contain nulls")));
+		names = lappend(names, TextDatumGetCString(values[i]));
+	}
+	return names;
+}
+
+/*
+ * The names as a JSON array.
+ */
+static char *
+name_list_json(List *names)
+{
+	StringInfoData json;
+	ListCell   *cell;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	foreach(cell, names)
+	{
+		if (json.len > 1)
+			appendStringInfoString(&json, ", ");
+		churn_escape_json(&json, lfirst(cell));
+	}
+	appendStringInfoChar(&json, ']');
+	return json.data;
+}
+
+/*
+ * Takes the extension's own options out of the caller's; the rest is for the
+ * trainer, which knows what there is.
+ */
+static void
+read_options(Training *training, Jsonb *options)
+{
+	static const char *const own[] = {"promote", "as_of"};
+	JsonbValue	buffer;
+	JsonbValue *as_of;
+	Datum		rest = JsonbPGetDatum(options);
+	size_t		i;
+
+	as_of = getKeyJsonValueFromContainer(&options->root, "as_of",
+										 strlen("as_of"), &buffer);
+	if (as_of != NULL && as_of->type == jbvString)
+		training->as_of = pnstrdup(as_of->val.string.val,
+								   as_of->val.string.len);
+	else if (as_of != NULL && as_of->type != jbvNull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"as_of\" must be a string"),
+				 errhint("It is a date written YYYY-MM-DD, or the name of a column.")));
+	for (i = 0; i < lengthof(own); i++)
+		rest = DirectFunctionCall2(jsonb_delete, rest,
+								   CStringGetTextDatum(own[i]));
+	training->options = object_text(DatumGetJsonbP(rest));
+}
+
+/*
+ * Reads the arguments.  What needs the source to be checked comes later.
+ */
+static void
+read_arguments(Training *training, FunctionCallInfo fcinfo)
+{
+	ChurnRegistration *registration = &training->registration;
+	Jsonb	   *transform = object_argument(fcinfo, ARG_TRANSFORM, "transform");
+	Jsonb	   *params = object_argument(fcinfo, ARG_PARAMS, "params");
+
+	if (PG_ARGISNULL(ARG_SOURCE) || PG_ARGISNULL(ARG_LABEL))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source and label must not be null")));
+	if (transform != NULL && JB_ROOT_COUNT(transform) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("transforms are not available in this version"),
+				 errhint("Compute derived columns in a view or in the query that is the source.")));
+	training->source_text = text_argument(fcinfo, ARG_SOURCE);
+	training->label_name = text_argument(fcinfo, ARG_LABEL);
+	training->key_name = text_argument(fcinfo, ARG_KEY);
+	training->positive = text_argument(fcinfo, ARG_POSITIVE);
+	training->algorithm = text_argument(fcinfo, ARG_ALGORITHM);
+	if (!PG_ARGISNULL(ARG_EXCLUDE))
+	{
+		training->exclude = name_list(PG_GETARG_ARRAYTYPE_P(ARG_EXCLUDE));
+		registration->exclude = name_list_json(training->exclude);
+	}
+	if (params != NULL)
+		training->params = object_text(params);
+	registration->model = text_argument(fcinfo, ARG_MODEL);
+	registration->options = object_argument(fcinfo, ARG_OPTIONS, "options");
+	if (registration->options != NULL)
+		read_options(training, registration->options);
+	registration->origin = "train";
+	registration->source = training->source_text;
+	registration->label = training->label_name;
+	registration->positive = training->positive;
+}
+
+/*
+ * Loads the champion of an existing model.  One that is damaged must not keep
+ * its model from being trained anew; since looking may fail at any depth, it
+ * is done in a subtransaction.
+ */
+static ChurnVersion *
+load_champion(Training *training)
+{
+	ChurnModelRow *present = training->registration.present;
+	ResourceOwner owner = CurrentResourceOwner;
+	ChurnVersion *volatile champion = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(training->context);
+	PG_TRY();
+	{
+		champion = churn_registry_resolve(present->name, present->champion,
+										  InvalidOid, GetActiveSnapshot(),
+										  training->context);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(training->context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(training->context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
+			ReThrowError(error);
+		ereport(NOTICE,
+				(errmsg("the new version cannot be compared with champion version %d",
+						present->champion),
+				 errdetail_internal("%s", error->message)));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(training->context);
+	CurrentResourceOwner = owner;
+	return champion;
+}
+
+/*
+ * Finds the champion that the new version is to be compared with.
+ */
+static void
+choose_champion(Training *training)
+{
+	ChurnModelRow *present = training->registration.present;
+	ChurnVersion *champion;
+
+	if (present == NULL || present->champion == 0)
+		return;
+	champion = load_champion(training);
+	if (champion == NULL)
+		return;
+	if (churn_columns_fit(champion->model, training->source->desc))
+		training->champion = champion;
+	else
+		ereport(NOTICE,
+				(errmsg("the new version cannot be compared with champion version %d",
+						present->champion),
+				 errdetail("The source lacks columns of that version, or has them with other types.")));
+}
+
+/*
+ * Decides what is trained on what, and whether the caller may.
+ */
+static void
+choose(Training *training)
+{
+	ChurnRegistration *registration = &training->registration;
+	ChurnColumns *columns;
+	Form_pg_attribute label;
+
+	training->source = churn_source_open(training->source_text,
+										 training->context);
+	MemoryContextSwitchTo(training->context);
+	if (registration->model == NULL)
+	{
+		if (training->source->name == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a model trained on a query needs a name"),
+					 errhint("Name it: model => '...'.")));
+		registration->model = pstrdup(training->source->name);
+	}
+	if (training->source->relation != NULL)
+		registration->source_relation = pstrdup(training->source->relation);
+	churn_registration_check(registration);
+	columns = churn_columns_choose(training->source, training->label_name,
+								   training->key_name, training->exclude,
+								   training->as_of);
+	training->columns = columns;
+	if (columns->key >= 0)
+		registration->key =
+			pstrdup(NameStr(TupleDescAttr(training->source->desc,
+										  columns->key)->attname));
+	label = TupleDescAttr(training->source->desc, columns->label);
+	churn_label_init(&training->label, training->label_name, label->atttypid,
+					 training->positive, training->context);
+	choose_champion(training);
+}
+
+/*
+ * Sends the configuration, and waits until the trainer accepts it.
+ */
+static void
+send_config(Training *training, ChurnChannel *channel, double estimate)
+{
+	const ChurnColumns *columns = training->columns;
+	TupleDesc	desc = training->source->desc;
+	StringInfoData json;
+	int			i;
+
+	initStringInfo(&json);
+	appendStringInfoSpaces(&json, CHURN_FRAME_HEADER);
+	appendStringInfo(&json, "{\"protocol\": %d, \"algorithm\": ",
+					 CHURN_PROTOCOL_VERSION);
+	churn_escape_json(&json, training->algorithm ? training->algorithm :
+					  "auto");
+	appendStringInfoString(&json, ", \"columns\": [");
+	for (i = 0; i < columns->nfeatures; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, columns->features[i]);
+		ChurnReader reader;
+
+		churn_reader_init(&reader, att->atttypid);
+		appendStringInfoString(&json, i > 0 ? ", {\"name\": " : "{\"name\": ");
+		churn_escape_json(&json, NameStr(att->attname));
+		appendStringInfo(&json, ", \"kind\": \"%s\", \"type\": ",
+						 churn_column_kind_name(reader.kind));
+		churn_escape_json(&json, format_type_be(att->atttypid));
+		appendStringInfoChar(&json, '}');
+	}
+	appendStringInfo(&json,
+					 "], \"params\": %s, \"options\": %s, \"split_seed\": \""
+					 INT64_FORMAT "\", \"has_key\": %s, "
+					 "\"has_champion\": %s, \"threads\": %d, "
+					 "\"estimated_rows\": %.0f",
+					 training->params ? training->params : "{}",
+					 training->options ? training->options : "{}",
+					 training->registration.split_seed,
+					 columns->key >= 0 ? "true" : "false",
+					 training->champion != NULL ? "true" : "false",
+					 churn_trainer_threads(), estimate);
+	if (columns->as_of >= 0)
+	{
+		appendStringInfoString(&json, ", \"as_of\": {\"column\": ");
+		churn_escape_json(&json,
+						  NameStr(TupleDescAttr(desc,
+												columns->as_of)->attname));
+		appendStringInfoChar(&json, '}');
+	}
+	appendStringInfoChar(&json, '}');
+	if (json.len - CHURN_FRAME_HEADER > CHURN_FRAME_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("columns, params and options take %d bytes as JSON, more than the limit of %d",
+						json.len - CHURN_FRAME_HEADER, CHURN_FRAME_MAX)));
+	churn_channel_send(channel, CHURN_FRAME_CONFIG, json.data,
+					   json.len - CHURN_FRAME_HEADER);
+	pfree(json.data);
+	churn_channel_await_ready(channel);
+}
+
+/*
+ * Tells the client that all rows are read.
+ */
+static void
+tell_rows(const Training *training, int64 rows)
+{
+	if (training->label.missing > 0)
+		ereport(NOTICE,
+				(errmsg("%lld rows read, %lld more have no label and are left out",
+						(long long) rows,
+						(long long) training->label.missing)));
+	else
+		ereport(NOTICE,
+				(errmsg("%lld rows read", (long long) rows)));
+}
+
+/*
+ * Streams the rows to the trainer, under the statement's snapshot and with
+ * the caller's rights.
+ */
+static void
+stream_rows(Training *training, ChurnChannel *channel,
+			const ChurnSourcePlan *plan)
+{
+	ChurnRowStream *stream;
+	SPIExecuteOptions options;
+	int			code;
+
+	churn_tracker_phase(&training->tracker, CHURN_PHASE_READING);
+	stream = churn_row_stream_make(channel, training->source, plan,
+								   training->columns, &training->label,
+								   training->champion, training->context);
+	memset(&options, 0, sizeof(options));
+	options.read_only = true;
+	options.dest = churn_row_stream_receiver(stream);
+	code = SPI_execute_plan_extended(plan->plan, &options);
+	if (code < 0)
+		elog(ERROR, "could not read the source: %s",
+			 SPI_result_code_string(code));
+	MemoryContextSwitchTo(training->context);
+	churn_label_finish(&training->label);
+	tell_rows(training, churn_row_stream_finish(stream));
+	training->registration.rows_without_label = training->label.missing;
+}
+
+/*
+ * Trains: from the choice of columns to the trainer's result.
+ */
+static ChurnChannel *
+run_trainer(Training *training)
+{
+	ChurnSourcePlan *plan;
+	ChurnChannel *channel;
+	Bitmapset  *needed;
+
+	SPI_connect();
+	choose(training);
+	churn_tracker_start(&training->tracker, training->source->relid,
+						training->registration.started_at);
+	needed = churn_columns_needed(training->columns,
+								  training->champion ?
+								  training->champion->model : NULL,
+								  training->source->desc);
+	plan = churn_source_plan(training->source, needed, training->context);
+	training->tracker.rows_total = (int64) Min(plan->rows, 1e15);
+	channel = churn_channel_open(training->context, &training->tracker);
+	send_config(training, channel, plan->rows);
+	stream_rows(training, channel, plan);
+	SPI_finish();
+	MemoryContextSwitchTo(training->context);
+	churn_channel_finish(channel);
+	churn_trainer_stop(channel->trainer);
+	churn_tracker_phase(&training->tracker, CHURN_PHASE_SAVING);
+	return channel;
+}
+
+/*
+ * Whether the model has a feature that is the age of a date.
+ */
+static bool
+uses_ages(const ChurnModel *model)
+{
+	uint32		i;
+
+	for (i = 0; i < model->nfeatures; i++)
+	{
+		if (model->features[i].kind == CHURN_FEATURE_AGE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * From when the model's ages count, as it is recorded with the version; NULL
+ * without ages.
+ */
+static char *
+as_of_text(const Training *training, const ChurnModel *model)
+{
+	const ChurnColumns *columns = training->columns;
+	int			year;
+	int			month;
+	int			day;
+
+	if (!uses_ages(model))
+		return NULL;
+	if (columns->as_of >= 0)
+		return pstrdup(training->as_of);
+	j2date(columns->as_of_day + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	return psprintf("%04d-%02d-%02d", year, month, day);
+}
+
+/*
+ * Adds to the trainer's result what the registry calls by its own names.
+ */
+static char *
+complete_result(Training *training)
+{
+	ChurnArena *arena = &training->arena;
+	ChurnValue *result = training->result;
+	ChurnError	error;
+	size_t		length;
+	char	   *json;
+
+	if (!churn_value_set(result, "data_fingerprint",
+						 churn_value_string(arena,
+											churn_value_text(result,
+															 "fingerprint",
+															 ""),
+											&error),
+						 arena, &error) ||
+		(training->champion != NULL &&
+		 !churn_value_set(result, "champion_version",
+						  churn_value_integer(arena,
+											  training->champion->version,
+											  &error),
+						  arena, &error)) ||
+		!churn_json_write(result, arena, &json, &length, &error))
+		churn_throw(&error, "result of churn-trainer");
+	return json;
+}
+
+/*
+ * Checks and compiles the trainer's model and registers it.
+ */
+static void
+register_result(Training *training, const ChurnChannel *channel)
+{
+	ChurnRegistration *registration = &training->registration;
+	ChurnArtifact *artifact;
+	ChurnModel *model;
+	ChurnError	error;
+
+	training->result = churn_json_read(channel->result,
+									   strlen(channel->result),
+									   &training->arena, &error);
+	if (training->result == NULL)
+		churn_throw(&error, "result of churn-trainer");
+	artifact = churn_artifact_read(channel->artifact,
+								   channel->artifact_length,
+								   &training->arena, &error);
+	if (artifact == NULL)
+		churn_throw(&error, "model of churn-trainer");
+	model = churn_artifact_model(artifact, &training->arena, &error);
+	if (model == NULL)
+		churn_throw(&error, "model of churn-trainer");
+	registration->as_of = as_of_text(training, model);
+	registration->result = complete_result(training);
+	churn_registration_write(registration, artifact, model,
+							 &training->arena);
+	if (registration->promoted)
+		ereport(NOTICE,
+				(errmsg("version %d of model \"%s\" is in force: %s",
+						registration->version, registration->model,
+						registration->reason)));
+	else
+		ereport(NOTICE,
+				(errmsg("version %d of model \"%s\" is not in force: %s",
+						registration->version, registration->model,
+						registration->reason),
+				 errhint("churn_promote() puts it in force.")));
+}
+
+/*
+ * A metric of the test part as a column of the result.
+ */
+static void
+metric_column(const ChurnValue *result, const char *name, Datum *value,
+			  bool *isnull)
+{
+	ChurnValue *metrics = churn_value_get(result, "metrics");
+	size_t		i;
+
+	*isnull = true;
+	if (metrics == NULL || metrics->kind != CHURN_VALUE_ARRAY)
+		return;
+	for (i = 0; i < metrics->length; i++)
+	{
+		const ChurnValue *metric = metrics->u.elements[i];
+		double		number = churn_value_number(metric, "value", NAN);
+
+		if (strcmp(churn_value_text(metric, "dataset", ""), "test") != 0 ||
+			strcmp(churn_value_text(metric, "metric", ""), name) != 0 ||
+			isnan(number))
+			continue;
+		*value = Float8GetDatum(number);
+		*isnull = false;
+	}
+}
+
+/*
+ * The row that churn_train() returns.
+ */
+static Datum
+result_row(const Training *training, TupleDesc desc)
+{
+	static const char *const metrics[] = {"pr_auc", "roc_auc", "f1",
+	"precision", "recall"};
+	const ChurnRegistration *registration = &training->registration;
+	const ChurnValue *result = training->result;
+	double		threshold = churn_value_number(result, "threshold", NAN);
+	double		rows = churn_value_number(result, "rows", 0);
+	Datum		values[RESULT_COLUMNS] = {0};
+	bool		nulls[RESULT_COLUMNS] = {false};
+	size_t		i;
+
+	values[0] = CStringGetTextDatum(registration->model);
+	values[1] = Int32GetDatum(registration->version);
+	values[2] = CStringGetTextDatum(churn_value_text(result, "algorithm", ""));
+	values[3] = BoolGetDatum(registration->promoted);
+	for (i = 0; i < lengthof(metrics); i++)
+		metric_column(result, metrics[i], &values[4 + i], &nulls[4 + i]);
+	values[9] = Float8GetDatum(threshold);
+	nulls[9] = isnan(threshold);
+	values[10] = Int64GetDatum((int64) rows);
+	values[11] = Float8GetDatum((GetCurrentTimestamp() -
+								 registration->started_at) / 1e6);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/*
+ * churn_train(source text, label text, key text, model text, algorithm text,
+ *			   positive text, exclude text[], transform jsonb, params jsonb,
+ *			   options jsonb)
+ *		-> (model, version, algorithm, promoted, pr_auc, roc_auc, f1,
+ *			precision, recall, threshold, rows, seconds)
+ *
+ * Trains a new version of a model on a table, view or query.
+ */
+Datum
+churn_train(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "churn train",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Training   *training = palloc0(sizeof(Training));
+	ChurnChannel *channel;
+	TupleDesc	desc;
+	Datum		row;
+
+	PreventCommandDuringRecovery("churn_train()");
+	PreventCommandIfReadOnly("churn_train()");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	desc = BlessTupleDesc(desc);
+	training->context = context;
+	training->arena = churn_memory_arena(context);
+	training->registration.started_at = GetCurrentTimestamp();
+	(void) churn_registry_relation("models");
+	read_arguments(training, fcinfo);
+	channel = run_trainer(training);
+	register_result(training, channel);
+	MemoryContextSwitchTo(old);
+	row = result_row(training, desc);
+	churn_tracker_end();
+	MemoryContextDelete(context);
+	PG_RETURN_DATUM(row);
+}

@@ -1,0 +1,445 @@
+/*
+ * forest_bits.c
+ *		Trees of up to 64 leaves, evaluated by tables of leaf masks.
+ *
+ * The idea is QuickScorer's (Lucchese et al., "QuickScorer: a Fast Algorithm
+ * to Rank Documents with Additive Ensembles of Regression Trees", SIGIR 2015):
+ * number the leaves of a tree from left to right and let each split that sends
+ * the row right strike out the leaves below its left child; the lowest leaf
+ * that is left is the row's.  There, the splits are tested one by one.  Here,
+ * the strikes of all splits on one feature are combined beforehand for each
+ * bin of the feature: a table row holds a mask for each tree.  Features of few
+ * bins are combined further into groups, with a table row for each combination
+ * of their bins.  What remains to be done for a customer is an AND of a few
+ * table rows, and for each tree counting trailing zeros and adding the leaf,
+ * in the order of the trees as XGBoost does.
+ *
+ * A mask has 8, 16, 32 or 64 bits, by the largest tree.
+ */
+#include <string.h>
+
+#include "forest_bits.h"
+
+/* Groups combine bins up to this product, or less if memory is short. */
+#define LARGEST_PRODUCT		64
+#define MEDIUM_PRODUCT		16
+
+/* Estimated nanoseconds, by measurement; only their ratios matter. */
+#define COST_TREE			1.6 /* counting zeros and adding a leaf */
+#define COST_BLOCK			2.0 /* AND of a block of a table row */
+
+/* What building needs to know of the nodes; all in scratch. */
+typedef struct BitsBuild
+{
+	const ChurnForest *forest;
+	const ChurnBins *bins;
+	const ChurnBitsPlan *plan;
+	uint32_t   *tree_of;		/* by node */
+	uint64_t   *keeps;			/* by node: leaves that a row sent right has */
+} BitsBuild;
+
+/*
+ * Puts binners into groups, those of many bins first, each into the first
+ * group where the product of dense bins stays within the limit.  Returns the
+ * bytes of the tables in plan->bytes.
+ */
+static void
+plan_groups(const ChurnBins *bins, uint32_t limit, ChurnBitsPlan *plan)
+{
+	uint64_t	rows = 0;
+	uint32_t	bits;
+	uint32_t	i;
+	uint32_t	g;
+
+	plan->ngroups = 0;
+	memset(plan->sizes, 0, bins->nbinners * sizeof(uint32_t));
+	for (i = 0; i < bins->nbinners; i++)
+		plan->group_of[i] = UINT32_MAX;
+
+	/* by falling number of bins, in steps that halve it */
+	for (bits = 17; bits-- > 0;)
+		for (i = 0; i < bins->nbinners; i++)
+		{
+			const ChurnBinner *binner = &bins->binners[i];
+
+			if (binner->ndense >> bits == 0 ||
+				plan->group_of[i] != UINT32_MAX)
+				continue;
+			for (g = 0; g < plan->ngroups; g++)
+				if ((uint64_t) plan->products[g] * binner->ndense <= limit)
+					break;
+			if (g == plan->ngroups)
+				plan->products[plan->ngroups++] = 1;
+			plan->products[g] *= binner->ndense;
+			plan->sizes[g]++;
+			plan->group_of[i] = g;
+			rows += binner->nbins;
+		}
+	for (g = 0; g < plan->ngroups; g++)
+		if (plan->sizes[g] > 1)
+			rows += plan->products[g];
+	plan->bytes = (double) rows * (double) plan->row_bytes;
+}
+
+/* Returns the number of leaves of the largest tree. */
+static uint32_t
+most_leaves(const ChurnForest *forest)
+{
+	uint32_t	most = 1;
+	uint32_t	i;
+
+	/* a tree of n nodes has (n + 1) / 2 leaves */
+	for (i = 0; i < forest->ntrees; i++)
+		if (forest->trees[i].nnodes / 2 + 1 > most)
+			most = forest->trees[i].nnodes / 2 + 1;
+	return most;
+}
+
+/*
+ * Plans the tables, with masks of at least width bits.  CHURN_ERROR_LIMIT says
+ * that a tree has too many leaves or that the tables would be too large.
+ */
+bool
+churn_bits_plan(const ChurnForest *forest, const ChurnBins *bins,
+				uint32_t width, ChurnArena *scratch, ChurnBitsPlan *plan,
+				ChurnError *error)
+{
+	const uint32_t limits[] = {LARGEST_PRODUCT, MEDIUM_PRODUCT, 1};
+	uint32_t	most = most_leaves(forest);
+	size_t		blocks;
+	size_t		i;
+
+	memset(plan, 0, sizeof(*plan));
+	plan->width = 8;
+	while (plan->width < 64 && (plan->width < most || plan->width < width))
+		plan->width *= 2;
+	if (most > plan->width)
+		return churn_fail(error, CHURN_ERROR_LIMIT,
+						  "a tree has %u leaves, more than 64", most);
+	blocks = ((size_t) forest->ntrees * plan->width / 8 + CHURN_BITS_BLOCK - 1) /
+		CHURN_BITS_BLOCK;
+	plan->row_bytes = blocks * CHURN_BITS_BLOCK;
+	plan->group_of = churn_arena_array(scratch, bins->nbinners,
+									   sizeof(uint32_t), error);
+	plan->products = churn_arena_array(scratch, bins->nbinners,
+									   sizeof(uint32_t), error);
+	plan->sizes = churn_arena_array(scratch, bins->nbinners, sizeof(uint32_t),
+									error);
+	if (plan->group_of == NULL || plan->products == NULL ||
+		plan->sizes == NULL)
+		return false;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+	{
+		plan_groups(bins, limits[i], plan);
+		if (plan->bytes <= CHURN_BITS_MAX_BYTES)
+			break;
+	}
+	if (plan->bytes > CHURN_BITS_MAX_BYTES)
+		return churn_fail(error, CHURN_ERROR_LIMIT,
+						  "tables of %.0f bytes exceed the limit of %.0f",
+						  plan->bytes, CHURN_BITS_MAX_BYTES);
+	plan->nanoseconds = COST_TREE * forest->ntrees +
+		COST_BLOCK * (double) blocks * plan->ngroups;
+	return true;
+}
+
+/*
+ * Numbers the leaves of each tree from left to right and notes for each inner
+ * node which leaves it leaves when it sends a row right: all but those below
+ * its left child.  Children come after their parents, so counting upwards and
+ * numbering downwards take one loop each.
+ */
+static bool
+number_leaves(BitsBuild *build, float *leaves, ChurnArena *scratch,
+			  ChurnError *error)
+{
+	const ChurnForest *forest = build->forest;
+	uint32_t   *count;
+	uint32_t   *start;
+	uint32_t	t;
+	uint32_t	i;
+
+	count = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t), error);
+	start = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t), error);
+	build->tree_of = churn_arena_array(scratch, forest->nnodes,
+									   sizeof(uint32_t), error);
+	build->keeps = churn_arena_array(scratch, forest->nnodes, sizeof(uint64_t),
+									 error);
+	if (count == NULL || start == NULL || build->tree_of == NULL ||
+		build->keeps == NULL)
+		return false;
+
+	for (t = 0; t < forest->ntrees; t++)
+	{
+		const ChurnTree *tree = &forest->trees[t];
+		uint32_t	first = tree->first;
+
+		for (i = first + tree->nnodes; i-- > first;)
+		{
+			const ChurnNode *node = &forest->nodes[i];
+
+			count[i] = node->left < 0 ? 1 :
+				count[first + (uint32_t) node->left] +
+				count[first + (uint32_t) node->right];
+		}
+		start[first] = 0;
+		for (i = first; i < first + tree->nnodes; i++)
+		{
+			const ChurnNode *node = &forest->nodes[i];
+			uint32_t	left = first + (uint32_t) node->left;
+			uint64_t	below;
+
+			build->tree_of[i] = t;
+			if (node->left < 0)
+			{
+				leaves[(size_t) t * build->plan->width + start[i]] =
+					churn_leaf_value(forest, tree, node);
+				continue;
+			}
+			start[left] = start[i];
+			start[first + (uint32_t) node->right] = start[i] + count[left];
+			below = (UINT64_C(1) << count[left]) - 1;	/* count[left] < 64 */
+			build->keeps[i] = ~(below << start[i]);
+		}
+	}
+	return true;
+}
+
+/* Strikes out the leaves of one tree in a table row. */
+static void
+strike(uint8_t *row, uint32_t tree, uint32_t width, uint64_t keep)
+{
+	const size_t at = (size_t) tree * (width / 8);
+	uint64_t	mask64;
+	uint32_t	mask32;
+	uint16_t	mask16;
+
+	switch (width)
+	{
+		case 8:
+			row[at] &= (uint8_t) keep;
+			break;
+		case 16:
+			memcpy(&mask16, row + at, 2);
+			mask16 &= (uint16_t) keep;
+			memcpy(row + at, &mask16, 2);
+			break;
+		case 32:
+			memcpy(&mask32, row + at, 4);
+			mask32 &= (uint32_t) keep;
+			memcpy(row + at, &mask32, 4);
+			break;
+		default:
+			memcpy(&mask64, row + at, 8);
+			mask64 &= keep;
+			memcpy(row + at, &mask64, 8);
+			break;
+	}
+}
+
+/* Combines two table rows: to = a AND b. */
+static void
+and_rows(uint8_t *to, const uint8_t *a, const uint8_t *b, size_t row_bytes)
+{
+	size_t		i;
+
+	for (i = 0; i < row_bytes; i += sizeof(uint64_t))
+	{
+		uint64_t	x;
+		uint64_t	y;
+
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		x &= y;
+		memcpy(to + i, &x, sizeof(x));
+	}
+}
+
+/* Allocates table rows, aligned to blocks, with no leaf struck out. */
+static uint8_t *
+make_rows(size_t nrows, size_t row_bytes, ChurnArena *arena, ChurnError *error)
+{
+	size_t		size = nrows * row_bytes;
+	uint8_t    *memory;
+
+	memory = churn_arena_alloc(arena, size + CHURN_BITS_BLOCK, error);
+	if (memory == NULL)
+		return NULL;
+	memory += (CHURN_BITS_BLOCK - (uintptr_t) memory % CHURN_BITS_BLOCK) %
+		CHURN_BITS_BLOCK;
+	memset(memory, 0xFF, size);
+	return memory;
+}
+
+/*
+ * Makes a binner's own rows, one for each bin.  A numeric split strikes the
+ * same leaves in all bins above its threshold, so it is entered in the first
+ * of them and each row takes over what the one before it has.
+ */
+static uint8_t *
+make_binner_rows(const BitsBuild *build, const ChurnBinner *binner,
+				 ChurnArena *arena, ChurnError *error)
+{
+	const size_t row_bytes = build->plan->row_bytes;
+	uint8_t    *rows = make_rows(binner->nbins, row_bytes, arena, error);
+	uint32_t	i;
+	uint32_t	bin;
+
+	if (rows == NULL)
+		return NULL;
+	for (i = 0; i < binner->nnodes; i++)
+	{
+		uint32_t	node = binner->nodes[i];
+		uint32_t	first = 0;
+		uint32_t	end = binner->nbins;
+
+		if (!binner->categorical)
+		{
+			first = build->bins->ranks[node] + 1;
+			end = first + 1;
+			if (churn_bin_goes_right(build->forest, build->bins, binner, node,
+									 binner->missing))
+				strike(rows + binner->missing * row_bytes,
+					   build->tree_of[node], build->plan->width,
+					   build->keeps[node]);
+		}
+		for (bin = first; bin < end; bin++)
+			if (churn_bin_goes_right(build->forest, build->bins, binner, node,
+									 bin))
+				strike(rows + bin * row_bytes, build->tree_of[node],
+					   build->plan->width, build->keeps[node]);
+	}
+	if (!binner->categorical)
+		for (bin = 1; bin <= binner->nthresholds; bin++)
+			and_rows(rows + bin * row_bytes, rows + bin * row_bytes,
+					 rows + (bin - 1) * row_bytes, row_bytes);
+	return rows;
+}
+
+/*
+ * Makes the rows of a group from its members' own: a member multiplies the
+ * combinations there are by its dense bins.
+ */
+static bool
+combine_members(ChurnBitsGroup *group, ChurnBitsMember *members,
+				uint32_t product, size_t row_bytes, ChurnArena *keep,
+				ChurnError *error)
+{
+	uint8_t    *rows = make_rows(product, row_bytes, keep, error);
+	uint32_t	done = 1;
+	uint32_t	m;
+	uint32_t	bin;
+	uint32_t	i;
+
+	if (rows == NULL)
+		return false;
+	for (m = 0; m < group->nmembers; m++)
+	{
+		const ChurnBinner *binner = members[m].binner;
+
+		members[m].stride = done;
+		for (bin = binner->ndense; bin-- > 0;)
+			for (i = 0; i < done; i++)
+				and_rows(rows + (bin * (size_t) done + i) * row_bytes,
+						 rows + i * row_bytes,
+						 members[m].rows + bin * row_bytes, row_bytes);
+		done *= binner->ndense;
+	}
+	group->rows = rows;
+	return true;
+}
+
+/* Makes a group of the binners that the plan puts there. */
+static bool
+make_group(const BitsBuild *build, uint32_t g, ChurnBitsMember *members,
+		   ChurnBitsGroup *group, ChurnArena *keep, ChurnArena *scratch,
+		   ChurnError *error)
+{
+	const ChurnBins *bins = build->bins;
+	bool		rare = false;
+	uint32_t	i;
+
+	for (i = 0; i < bins->nbinners; i++)
+	{
+		const ChurnBinner *binner = &bins->binners[i];
+
+		if (build->plan->group_of[i] != g)
+			continue;
+		rare |= binner->ndense < binner->nbins;
+		members[group->nmembers].binner = binner;
+		members[group->nmembers++].stride = 1;
+	}
+	group->members = members;
+	for (i = 0; i < group->nmembers; i++)
+	{
+		bool		stays = rare || group->nmembers == 1;
+
+		members[i].rows = make_binner_rows(build, members[i].binner,
+										   stays ? keep : scratch, error);
+		if (members[i].rows == NULL)
+			return false;
+	}
+	if (group->nmembers == 1)
+	{
+		group->rows = members[0].rows;
+		return true;
+	}
+	return combine_members(group, members, build->plan->products[g],
+						   build->plan->row_bytes, keep, error);
+}
+
+/*
+ * Makes the evaluator that the plan describes.  A forest without any split has
+ * one group without members, whose only row keeps all leaves.
+ */
+bool
+churn_bits_make(const ChurnForest *forest, const ChurnBins *bins,
+				const ChurnBitsPlan *plan, bool portable, ChurnArena *keep,
+				ChurnArena *scratch, ChurnEvaluator *evaluator,
+				ChurnError *error)
+{
+	BitsBuild	build = {forest, bins, plan, NULL, NULL};
+	uint32_t	ngroups = plan->ngroups > 0 ? plan->ngroups : 1;
+	ChurnBitsState *state;
+	ChurnBitsGroup *groups;
+	ChurnBitsMember *members;
+	float	   *leaves;
+	uint32_t	g;
+
+	state = churn_arena_alloc(keep, sizeof(ChurnBitsState), error);
+	groups = churn_arena_array(keep, ngroups, sizeof(ChurnBitsGroup), error);
+	members = churn_arena_array(keep, bins->nbinners, sizeof(ChurnBitsMember),
+								error);
+	leaves = churn_arena_array(keep, (size_t) forest->ntrees * plan->width,
+							   sizeof(float), error);
+	if (state == NULL || groups == NULL || members == NULL || leaves == NULL ||
+		!number_leaves(&build, leaves, scratch, error))
+		return false;
+	for (g = 0; g < plan->ngroups; g++)
+	{
+		if (!make_group(&build, g, members, &groups[g], keep, scratch, error))
+			return false;
+		members += groups[g].nmembers;
+	}
+	if (plan->ngroups == 0)
+	{
+		groups[0].rows = make_rows(1, plan->row_bytes, keep, error);
+		if (groups[0].rows == NULL)
+			return false;
+	}
+
+	state->ntrees = forest->ntrees;
+	state->ngroups = ngroups;
+	state->row_bytes = plan->row_bytes;
+	state->groups = groups;
+	state->leaves = leaves;
+	state->kernel = churn_bits_kernel(plan->width, portable);
+	evaluator->design = CHURN_DESIGN_BITS;
+	evaluator->width = plan->width;
+	evaluator->state = state;
+	evaluator->margin = churn_bits_margin;
+	evaluator->workspace = ((size_t) ngroups + bins->nbinners) *
+		sizeof(uint8_t *);
+	return true;
+}

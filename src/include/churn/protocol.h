@@ -1,0 +1,95 @@
+/*
+ * churn/protocol.h
+ *		What the extension and churn-trainer say to each other.
+ *
+ * One stream socket, descriptor CHURN_TRAINER_FD in the trainer.  A frame is
+ * one byte of type, four bytes of payload length, the payload; numbers are in
+ * the machine's own order, unaligned.  The extension sends CONFIG, waits for
+ * READY, sends ROWS frames and END, and reads until RESULT; the trainer may
+ * send PROGRESS and NOTICE at any time and ends with RESULT or FAILURE.  End
+ * of input at any other point makes the trainer exit.
+ */
+#ifndef CHURN_PROTOCOL_H
+#define CHURN_PROTOCOL_H
+
+#include <stdint.h>
+
+#define CHURN_PROTOCOL_VERSION	1
+#define CHURN_TRAINER_FD		0
+#define CHURN_FRAME_HEADER		5
+#define CHURN_FRAME_MAX			(1024 * 1024)
+
+/* extension -> trainer */
+#define CHURN_FRAME_CONFIG		'C' /* JSON object, see below */
+#define CHURN_FRAME_ROWS		'R' /* whole rows, see below */
+#define CHURN_FRAME_END			'E' /* empty: no more rows */
+
+/* trainer -> extension */
+#define CHURN_FRAME_READY		'K' /* empty: CONFIG is accepted */
+#define CHURN_FRAME_PROGRESS	'P' /* ChurnProgress */
+#define CHURN_FRAME_NOTICE		'N' /* JSON: level, message, detail, hint */
+#define CHURN_FRAME_FAILURE		'F' /* JSON: sqlstate, message, detail, hint */
+#define CHURN_FRAME_ARTIFACT	'A' /* next piece of the model file (UBJSON) */
+#define CHURN_FRAME_RESULT		'M' /* JSON object, see below; the last frame */
+
+/*
+ * CONFIG:
+ *	{"protocol": 1, "algorithm": "xgboost",
+ *	 "columns": [{"name": "tenure", "kind": "number", "type": "integer"}, …],
+ *	 "params": {…as given…}, "options": {…as given…},
+ *	 "split_seed": "123", "has_key": true, "has_champion": false,
+ *	 "threads": 1, "estimated_rows": 7043,
+ *	 "as_of": {"column": "period"}}				as_of only when it is a column
+ *
+ * kind of a column is number, boolean, age (all sent as a float) or text
+ * (which the trainer makes a category, a number or nothing).  The extension
+ * passes params and options as the user gave them, less the options that are
+ * its own (promote, as_of); the trainer knows the names, types and ranges and
+ * answers an unknown one with FAILURE 22023.
+ *
+ * A row in ROWS:
+ *	uint8 label (0 stays, 1 churned)
+ *	float champion's score, NaN if it has none		only if has_champion
+ *	uint16 length, bytes of the key					only if has_key
+ *	per column: float (NaN is NULL), or for text uint16 length and bytes,
+ *	where length CHURN_TEXT_NULL and CHURN_TEXT_LONG have no bytes
+ *
+ * RESULT:
+ *	{"algorithm": "xgboost", "rows": 7043, "train_rows": …,
+ *	 "validation_rows": …, "test_rows": …, "positives": …,
+ *	 "train_positives": …, "validation_positives": …, "test_positives": …,
+ *	 "duplicates_dropped": …, "threshold": 0.31, "rounds": 141,
+ *	 "metrics": [{"dataset": "test", "metric": "pr_auc", "value": 0.66,
+ *				  "n": 1409}, …],
+ *	 "champion_pr_auc": 0.65 or null, "fingerprint": "32 hex digits",
+ *	 "features": [{"name": …, "kind": …, "type": …, "text_number": …,
+ *				   "categories": […], "importance": gain share}, …],
+ *	 "params": {…in effect…}, "seed": "42",
+ *	 "library_versions": {"xgboost": "1.7.4"},
+ *	 "peak_memory_bytes": …}
+ */
+#define CHURN_TEXT_NULL		0xFFFF
+#define CHURN_TEXT_LONG		0xFFFE	/* longer than CHURN_TEXT_MAX bytes */
+#define CHURN_TEXT_MAX		1024
+
+typedef enum ChurnPhase
+{
+	CHURN_PHASE_STARTING = 0,
+	CHURN_PHASE_READING,		/* rows are streamed */
+	CHURN_PHASE_PREPARING,		/* sorting, splitting, binning */
+	CHURN_PHASE_TRAINING,		/* boosting rounds */
+	CHURN_PHASE_EVALUATING,		/* threshold, test metrics */
+	CHURN_PHASE_SAVING			/* model file and registry */
+} ChurnPhase;
+
+typedef struct ChurnProgress
+{
+	uint32_t	phase;			/* ChurnPhase */
+	uint32_t	round;			/* rounds finished */
+	uint32_t	rounds;			/* at most so many */
+	uint32_t	unused;
+	uint64_t	rows;			/* rows received */
+	double		metric;			/* last validation log loss, NaN if none */
+} ChurnProgress;
+
+#endif							/* CHURN_PROTOCOL_H */

@@ -1,0 +1,114 @@
+/*
+ * main.c
+ *		The program churn-trainer: learns a model from rows that it is sent.
+ *
+ * The extension starts it with a socket as descriptor CHURN_TRAINER_FD and
+ * speaks churn/protocol.h with it.  Nothing is freed on the way out, and the
+ * libraries' destructors do not run, since the process is about to end.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "evaluate.h"
+#include "learner.h"
+#include "memory.h"
+#include "result.h"
+#include "rows.h"
+#include "settings.h"
+#include "table.h"
+
+#ifndef CHURN_VERSION
+#define CHURN_VERSION "unknown"
+#endif
+
+/* True when the extension, or who stands in for it, is at the other end. */
+static bool
+has_socket(void)
+{
+	struct stat status;
+
+	return fstat(CHURN_TRAINER_FD, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+/* Reads CONFIG and says READY. */
+static void
+read_config(ChurnSettings *settings)
+{
+	uint8_t    *payload;
+	uint32_t	length;
+
+	if (churn_channel_read(&payload, &length) != CHURN_FRAME_CONFIG)
+		churn_failure(CHURN_SQLSTATE_PROTOCOL, NULL, NULL,
+					  "churn-trainer got no configuration");
+	churn_settings_read(settings, payload, length);
+	churn_channel_write(CHURN_FRAME_READY, "", 0);
+}
+
+/* Reads rows up to END. */
+static void
+read_rows(ChurnRows *rows)
+{
+	uint8_t    *payload;
+	uint32_t	length;
+	char		type;
+
+	churn_progress_phase(CHURN_PHASE_READING);
+	while ((type = churn_channel_read(&payload, &length)) != CHURN_FRAME_END)
+	{
+		if (type != CHURN_FRAME_ROWS)
+			churn_failure(CHURN_SQLSTATE_PROTOCOL, NULL, NULL,
+						  "churn-trainer got a frame of unknown type %d",
+						  type);
+		churn_rows_take(rows, payload, length);
+		churn_progress_rows(rows->nrows);
+	}
+	churn_channel_watch();
+}
+
+/* All of it, from CONFIG to RESULT. */
+static void
+serve(void)
+{
+	static ChurnSettings settings;
+	static ChurnRows rows;
+	static ChurnTable table;
+	static ChurnQuality quality;
+	ChurnLearner *learner;
+
+	read_config(&settings);
+	churn_rows_init(&rows, &settings);
+	read_rows(&rows);
+	churn_progress_phase(CHURN_PHASE_PREPARING);
+	churn_table_make(&table, &rows);
+	churn_result_check(&table);
+	learner = churn_learner_train(&settings, &table);
+	churn_progress_phase(CHURN_PHASE_EVALUATING);
+	churn_evaluate(learner, &table, &quality);
+	churn_progress_phase(CHURN_PHASE_SAVING);
+	churn_result_send(&settings, &rows, &table, learner, &quality);
+	_exit(0);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+	{
+		printf("churn-trainer %s (XGBoost %s)\n", CHURN_VERSION,
+			   churn_learner_version());
+		return 0;
+	}
+	if (argc > 1 || !has_socket())
+	{
+		fprintf(stderr,
+				"churn-trainer %s trains models for the PostgreSQL extension "
+				"\"churn\",\nwhich starts it when someone calls "
+				"churn_train().  By hand it does nothing\nbut tell its "
+				"version: churn-trainer --version\n", CHURN_VERSION);
+		return 1;
+	}
+	serve();
+}

@@ -1,0 +1,208 @@
+--
+-- The contract of the functions, the view and the settings: what a user may
+-- rely on from release to release.  A change here is a change of the interface.
+--
+-- Runs in one transaction, in a database that has churn and pgtap.
+--
+\set ON_ERROR_STOP on
+SET client_min_messages = warning;
+BEGIN;
+SELECT * FROM no_plan();
+
+--
+-- The extension
+--
+SELECT has_extension('churn');
+SELECT is(extversion, (SELECT default_version FROM pg_available_extensions WHERE name = 'churn'),
+	'the default version is the one installed')
+	FROM pg_extension WHERE extname = 'churn';
+SELECT ok(NOT extrelocatable, 'it stays in the schema it was created in')
+	FROM pg_extension WHERE extname = 'churn';
+SELECT ok(superuser AND NOT trusted, 'only a superuser creates it')
+	FROM pg_available_extension_versions
+	WHERE name = 'churn' AND version = (SELECT extversion FROM pg_extension WHERE extname = 'churn');
+SELECT has_schema('churn');
+SELECT is(obj_description('churn'::regnamespace, 'pg_namespace') IS NOT NULL, true,
+	'schema churn has a comment');
+
+--
+-- Functions.  volatility: i, s, v; parallel: s(afe), r(estricted), u(nsafe)
+--
+CREATE TEMP TABLE expected_functions (
+	schema name, name name, arguments text, result text, language name,
+	volatile "char", strict boolean, parallel "char", definer boolean,
+	returns_set boolean, config text[]);
+INSERT INTO expected_functions VALUES
+	('public', 'churn_score',
+	 'customer record, model text DEFAULT NULL::text, version integer DEFAULT NULL::integer',
+	 'double precision', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_margin',
+	 'customer record, model text DEFAULT NULL::text, version integer DEFAULT NULL::integer',
+	 'real', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_predict',
+	 'customer record, model text DEFAULT NULL::text, OUT score double precision, OUT churn boolean, OUT band text, OUT model text, OUT version integer',
+	 'record', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_rescore', 'model text',
+	 'bigint', 'c', 'v', true, 'u', false, false, NULL),
+	('public', 'churn_train',
+	 'source text, label text, key text DEFAULT NULL::text, model text DEFAULT NULL::text, '
+	 'algorithm text DEFAULT ''auto''::text, positive text DEFAULT NULL::text, '
+	 'exclude text[] DEFAULT NULL::text[], transform jsonb DEFAULT NULL::jsonb, '
+	 'params jsonb DEFAULT NULL::jsonb, options jsonb DEFAULT NULL::jsonb, '
+	 'OUT model text, OUT version integer, OUT algorithm text, OUT promoted boolean, '
+	 'OUT pr_auc double precision, OUT roc_auc double precision, OUT f1 double precision, '
+	 'OUT "precision" double precision, OUT recall double precision, '
+	 'OUT threshold double precision, OUT rows bigint, OUT seconds double precision',
+	 'record', 'c', 'v', false, 'u', false, false, NULL),
+	('public', 'churn_promote', 'model text, version integer',
+	 'void', 'plpgsql', 'v', true, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_rollback', 'model text',
+	 'integer', 'plpgsql', 'v', true, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_drop_model', 'model text, version integer DEFAULT NULL::integer',
+	 'void', 'plpgsql', 'v', false, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_export',
+	 'model text, version integer DEFAULT NULL::integer, format text DEFAULT ''ubj''::text',
+	 'bytea', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_import',
+	 'model text, artifact bytea, features jsonb DEFAULT NULL::jsonb, source text DEFAULT NULL::text, '
+	 'key text DEFAULT NULL::text, label text DEFAULT NULL::text, positive text DEFAULT NULL::text, '
+	 'threshold double precision DEFAULT NULL::double precision, options jsonb DEFAULT NULL::jsonb, '
+	 'OUT model text, OUT version integer, OUT algorithm text, OUT promoted boolean, '
+	 'OUT features integer, OUT trees integer',
+	 'record', 'c', 'v', false, 'u', false, false, NULL),
+	('public', 'churn_sample_customers',
+	 'n bigint DEFAULT 10000, seed bigint DEFAULT 42',
+	 'TABLE(customer_id text, gender text, senior_citizen integer, partner text, dependents text, '
+	 'tenure integer, phone_service text, multiple_lines text, internet_service text, '
+	 'online_security text, online_backup text, device_protection text, tech_support text, '
+	 'streaming_tv text, streaming_movies text, contract text, paperless_billing text, '
+	 'payment_method text, monthly_charges double precision, total_charges double precision, '
+	 'churn text)',
+	 'c', 'i', true, 's', false, true, NULL),
+	('churn', 'score_columns',
+	 'relation oid, model text, version integer, VARIADIC columns "any"',
+	 'double precision', 'c', 's', false, 's', false, false, NULL),
+	('churn', 'margin_columns',
+	 'relation oid, model text, version integer, VARIADIC columns "any"',
+	 'real', 'c', 's', false, 's', false, false, NULL),
+	('churn', 'score_support', 'internal',
+	 'internal', 'c', 's', true, 's', false, false, NULL),
+	('churn', 'progress',
+	 'OUT pid integer, OUT datid oid, OUT datname name, OUT relid oid, OUT phase text, '
+	 'OUT rows_read bigint, OUT rows_total bigint, OUT round integer, OUT rounds_total integer, '
+	 'OUT metric double precision, OUT started_at timestamp with time zone, '
+	 'OUT elapsed interval, OUT estimated interval',
+	 'SETOF record', 'c', 'v', false, 'r', false, true, NULL),
+	('churn', 'deploy',
+	 'model_name text, new_version integer, reason text, restored bigint DEFAULT NULL::bigint',
+	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'lock_model', 'model_name text',
+	 'churn.models', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'require_version', 'model_name text, wanted integer',
+	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'register_version',
+	 'info jsonb, artifact bytea, compiled bytea, sha256 bytea, '
+	 'OUT version integer, OUT promoted boolean, OUT reason text',
+	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}');
+
+-- what the extension really has
+CREATE TEMP VIEW churn_functions AS
+	SELECT p.*, n.nspname AS schema, p.proname AS name, l.lanname
+	FROM pg_depend d
+	JOIN pg_extension x ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid
+	JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+	JOIN pg_namespace n ON n.oid = p.pronamespace
+	JOIN pg_language l ON l.oid = p.prolang
+	WHERE x.extname = 'churn' AND d.deptype = 'e';
+
+SELECT set_eq('SELECT schema, name FROM churn_functions',
+	'SELECT schema, name FROM expected_functions',
+	'these are all functions of the extension');
+SELECT is(pg_get_function_arguments(f.oid), e.arguments, format('%I.%I: arguments', e.schema, e.name))
+	FROM expected_functions e LEFT JOIN churn_functions f USING (schema, name) ORDER BY 1;
+SELECT is(pg_get_function_result(f.oid), e.result, format('%I.%I: result', e.schema, e.name))
+	FROM expected_functions e LEFT JOIN churn_functions f USING (schema, name) ORDER BY 1;
+SELECT is((f.lanname, f.provolatile, f.proisstrict, f.proparallel, f.prosecdef, f.proretset)::text,
+	(e.language, e.volatile, e.strict, e.parallel, e.definer, e.returns_set)::text,
+	format('%I.%I: language, volatility, strictness, parallel safety, definer, set', e.schema, e.name))
+	FROM expected_functions e LEFT JOIN churn_functions f USING (schema, name) ORDER BY 1;
+SELECT is(f.proconfig, e.config, format('%I.%I: settings', e.schema, e.name))
+	FROM expected_functions e LEFT JOIN churn_functions f USING (schema, name) ORDER BY 1;
+
+-- rules that hold for every function, also for those still to come
+SELECT is_empty('SELECT oid::regprocedure FROM churn_functions
+	WHERE obj_description(oid, ''pg_proc'') IS NULL',
+	'every function has a comment');
+SELECT is_empty('SELECT oid::regprocedure FROM churn_functions
+	WHERE prosecdef AND NOT (''search_path=pg_catalog, pg_temp'' = ANY (proconfig)) IS TRUE',
+	'every SECURITY DEFINER function has a safe search_path');
+SELECT is_empty('SELECT oid::regprocedure FROM churn_functions
+	WHERE lanname IN (''sql'', ''plpgsql'')
+		AND NOT (''search_path=pg_catalog, pg_temp'' = ANY (coalesce(proconfig, ''{}'')))',
+	'every function in SQL or PL/pgSQL has a safe search_path');
+SELECT is_empty('SELECT oid::regprocedure FROM churn_functions
+	WHERE provolatile = ''v'' AND proparallel = ''s''',
+	'nothing that writes is parallel safe');
+SELECT is_empty('SELECT oid::regprocedure FROM churn_functions WHERE proleakproof',
+	'nothing claims to be leakproof');
+SELECT is_empty('SELECT oid::regprocedure FROM churn_functions
+	WHERE schema = ''public'' AND name !~ ''^churn_''',
+	'functions outside schema churn begin with churn_');
+SELECT is((SELECT array_agg(name ORDER BY name) FROM churn_functions
+		   WHERE prosupport = 'churn.score_support(internal)'::regprocedure),
+	'{churn_margin,churn_score}'::name[], 'the planner support function serves score and margin');
+SELECT cmp_ok(procost, '>', 1::real, format('%I costs more than an operator', name))
+	FROM churn_functions WHERE name IN ('churn_score', 'churn_margin', 'churn_predict', 'score_columns', 'margin_columns')
+	ORDER BY name;
+
+-- named arguments are part of the contract: each call parses
+SELECT lives_ok($$ PREPARE a AS SELECT churn_score(c, model => 'm', version => 1),
+	churn_score(c.*, version => 1), churn_margin(c, model => 'm'), (churn_predict(c, model => 'm')).*
+	FROM churn_sample_customers(n => 1, seed => 2) c $$, 'scoring by named arguments');
+SELECT lives_ok($$ PREPARE b AS SELECT t.model, t.version, t.algorithm, t.promoted, t.pr_auc, t.roc_auc,
+	t.f1, t.precision, t.recall, t.threshold, t.rows, t.seconds
+	FROM churn_train(source => 's', label => 'l', key => 'k', model => 'm', algorithm => 'auto',
+		positive => 'p', exclude => '{}', transform => '{}', params => '{}', options => '{}') t $$,
+	'training by named arguments, and its columns');
+SELECT lives_ok($$ PREPARE c AS SELECT t.model, t.version, t.algorithm, t.promoted, t.features, t.trees
+	FROM churn_import(model => 'm', artifact => '', features => '[]', source => 's', key => 'k', label => 'l',
+		positive => 'p', threshold => 0.5, options => '{}') t $$,
+	'importing by named arguments, and its columns');
+SELECT lives_ok($$ PREPARE d AS SELECT churn_promote(model => 'm', version => 1), churn_rollback(model => 'm'),
+	churn_drop_model(model => 'm', version => 1), churn_rescore(model => 'm'),
+	churn_export(model => 'm', version => 1, format => 'json') $$, 'the registry by named arguments');
+
+--
+-- The view of running trainings
+--
+SELECT has_view('churn', 'training_progress', 'churn.training_progress is a view');
+SELECT columns_are('churn', 'training_progress', ARRAY['pid', 'datid', 'datname', 'relid', 'phase',
+	'rows_read', 'rows_total', 'round', 'rounds_total', 'metric', 'started_at', 'elapsed', 'estimated']);
+SELECT is_empty('SELECT * FROM churn.training_progress', 'nobody trains here');
+
+--
+-- Settings: defaults, units, contexts.  They exist once the library is loaded.
+--
+SELECT is(count(*), 1::bigint, 'the library loads') FROM churn_sample_customers(1);
+SELECT set_eq(
+	$$ SELECT name, setting, unit, context, vartype, min_val, max_val
+	   FROM pg_settings WHERE name LIKE 'churn.%' $$,
+	$$ VALUES
+	('churn.default_model', '', NULL, 'user', 'string', NULL, NULL),
+	('churn.trainer', '', NULL, 'superuser', 'string', NULL, NULL),
+	('churn.training_memory', '4194304', 'kB', 'superuser', 'integer', '0', '2147483647'),
+	('churn.training_nice', '5', NULL, 'user', 'integer', '0', '19'),
+	('churn.training_threads', '1', NULL, 'user', 'integer', '0', '256') $$,
+	'settings with their defaults, units and contexts');
+SELECT is_empty($$ SELECT name FROM pg_settings
+	WHERE name LIKE 'churn.%' AND (short_desc IS NULL OR short_desc !~ '\.$') $$,
+	'each is described by a sentence');
+SELECT lives_ok($$ SET LOCAL churn.training_memory = '2GB' $$, 'memory takes a unit');
+SELECT is(current_setting('churn.training_memory'), '2GB', 'memory shows its unit');
+SELECT throws_ok($$ SET churn.no_such_setting = 1 $$, '42602', NULL, 'the prefix churn is reserved');
+SELECT throws_ok($$ SET churn.training_nice = -1 $$, '22023', NULL, 'niceness cannot be negative');
+SELECT throws_ok($$ SET churn.training_threads = 257 $$, '22023', NULL, 'threads have a limit');
+SELECT throws_ok($$ SET churn.training_memory = -1 $$, '22023', NULL, 'memory cannot be negative');
+
+SELECT * FROM finish();
+ROLLBACK;

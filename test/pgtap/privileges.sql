@@ -1,0 +1,160 @@
+--
+-- Who may do what: scoring is for all, everything else for nobody but the
+-- owner, until it is granted.
+--
+-- Runs in one transaction, in a database that has churn and pgtap.
+--
+\set ON_ERROR_STOP on
+SET client_min_messages = warning;
+BEGIN;
+SELECT * FROM no_plan();
+
+CREATE ROLE regress_churn_nobody;
+CREATE ROLE regress_churn_viewer;
+CREATE ROLE regress_churn_operator;
+-- so that any role may call pgTAP, whose own tables are temporary
+GRANT ALL ON ALL TABLES IN SCHEMA pg_temp TO PUBLIC;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA pg_temp TO PUBLIC;
+
+--
+-- The catalogs
+--
+CREATE TEMP VIEW churn_functions AS
+	SELECT p.oid, p.oid::regprocedure AS function, n.nspname AS schema, p.proname AS name, p.proacl
+	FROM pg_depend d
+	JOIN pg_extension x ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid
+	JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+	JOIN pg_namespace n ON n.oid = p.pronamespace
+	WHERE x.extname = 'churn' AND d.deptype = 'e';
+
+-- score_columns() and margin_columns() are what the planner makes of a score;
+-- progress() serves a view that shows a role its own trainings only, once the
+-- view is granted; score_support() cannot be called from SQL
+SELECT set_eq($$ SELECT schema, name FROM churn_functions
+	WHERE has_function_privilege('regress_churn_nobody', oid, 'EXECUTE') $$,
+	$$ VALUES ('public', 'churn_score'), ('public', 'churn_margin'), ('public', 'churn_predict'),
+	('public', 'churn_sample_customers'), ('churn', 'score_columns'), ('churn', 'margin_columns'),
+	('churn', 'score_support'), ('churn', 'progress') $$,
+	'what PUBLIC may execute');
+SELECT is_empty($$ SELECT c.oid::regclass, p FROM pg_class c,
+	unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+	WHERE c.relnamespace = 'churn'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+		AND has_table_privilege('regress_churn_nobody', c.oid, p) $$,
+	'PUBLIC has no privilege on any table or view');
+SELECT is_empty($$ SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+	WHERE c.relnamespace = 'churn'::regnamespace AND a.attacl IS NOT NULL $$,
+	'nor on any column');
+SELECT is_empty($$ SELECT c.oid::regclass, p FROM pg_class c, unnest('{USAGE,SELECT,UPDATE}'::text[]) p
+	WHERE c.relnamespace = 'churn'::regnamespace AND c.relkind = 'S'
+		AND has_sequence_privilege('regress_churn_nobody', c.oid, p) $$,
+	'nor on any sequence');
+SELECT ok(NOT has_schema_privilege('regress_churn_nobody', 'churn', 'USAGE')
+	AND NOT has_schema_privilege('regress_churn_nobody', 'churn', 'CREATE'),
+	'PUBLIC has no privilege on schema churn');
+SELECT is_empty($$ SELECT rolname FROM pg_roles WHERE rolname LIKE 'churn%' $$,
+	'the extension makes no roles');
+
+--
+-- A model to try on: one leaf of value 0, so every score is its base score
+--
+CREATE TABLE customers (id int PRIMARY KEY, x real);
+INSERT INTO customers SELECT i, i FROM generate_series(1, 3) i;
+CREATE FUNCTION leaf() RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+	SELECT convert_to('{"learner": {"attributes": {}, "feature_names": ["x"], "feature_types": ["float"],
+	"gradient_booster": {"name": "gbtree", "model": {"gbtree_model_param": {"num_parallel_tree": "1", "num_trees": "1"},
+	"tree_info": [0], "trees": [{"base_weights": [0.5], "categories": [], "categories_nodes": [], "categories_segments": [],
+	"categories_sizes": [], "default_left": [0], "id": 0, "left_children": [-1], "loss_changes": [0], "parents": [2147483647],
+	"right_children": [-1], "split_conditions": [0.5], "split_indices": [0], "split_type": [0], "sum_hessian": [1],
+	"tree_param": {"num_deleted": "0", "num_feature": "1", "num_nodes": "1", "size_leaf_vector": "0"}}]}},
+	"learner_model_param": {"base_score": "5E-1", "num_class": "0", "num_feature": "1", "num_target": "1"},
+	"objective": {"name": "binary:logistic", "reg_loss_param": {"scale_pos_weight": "1"}}}, "version": [1, 7, 4]}', 'UTF8')
+$$;
+SELECT is(promoted, true, 'a model is imported') FROM churn_import('m', leaf(), source => 'customers', key => 'id');
+GRANT SELECT ON customers TO PUBLIC;
+GRANT EXECUTE ON FUNCTION leaf TO PUBLIC;
+
+--
+-- Nobody: may score, and nothing else
+--
+SET LOCAL ROLE regress_churn_nobody;
+SELECT is(round(churn_score(c)::numeric, 3), 0.622, 'anyone may score') FROM customers c WHERE id = 1;
+SELECT is(churn_margin(c), 0.5::real, 'anyone may see a margin') FROM customers c WHERE id = 1;
+SELECT is((churn_predict(c)).band, 'high', 'anyone may ask for a decision') FROM customers c WHERE id = 1;
+SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the planner does not rewrite')
+	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
+SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
+SELECT throws_ok('SELECT * FROM churn.' || t, '42501', NULL, 'may not read churn.' || t)
+	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,training_progress}'::text[]) t;
+SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARRAY[
+	$$SELECT churn_train('customers', 'x')$$,
+	$$SELECT churn_rescore('m')$$,
+	$$SELECT churn_promote('m', 1)$$,
+	$$SELECT churn_rollback('m')$$,
+	$$SELECT churn_drop_model('m')$$,
+	$$SELECT churn_export('m')$$,
+	$$SELECT churn_import('n', leaf())$$,
+	$$SELECT churn.deploy('m', 1, 'x')$$,
+	$$SELECT churn.lock_model('m')$$,
+	$$SELECT churn.require_version('m', 1)$$,
+	$$SELECT churn.register_version('{}', '', '', '')$$,
+	$$SET churn.trainer = '/bin/true'$$,
+	$$SET churn.training_memory = 0$$]) AS command;
+SELECT lives_ok($$ SET LOCAL churn.default_model = 'm' $$, 'may choose a default model');
+RESET ROLE;
+RESET churn.default_model;
+
+--
+-- A viewer: the tables can be granted, and the view shows nothing of others
+--
+GRANT USAGE ON SCHEMA churn TO regress_churn_viewer;
+GRANT SELECT ON ALL TABLES IN SCHEMA churn TO regress_churn_viewer;
+SET LOCAL ROLE regress_churn_viewer;
+SELECT is(champion, 1, 'a viewer reads the registry') FROM churn.models WHERE name = 'm';
+SELECT is_empty('SELECT * FROM churn.training_progress', 'and sees the progress of trainings');
+SELECT throws_ok($$ UPDATE churn.models SET champion = NULL $$, '42501', NULL, 'but changes nothing');
+SELECT throws_ok($$ DELETE FROM churn.predictions $$, '42501', NULL, 'nor deletes');
+RESET ROLE;
+
+--
+-- An operator: functions can be granted without any right on the tables
+--
+GRANT EXECUTE ON FUNCTION churn_promote, churn_rollback, churn_drop_model, churn_import, churn_export,
+	churn_rescore TO regress_churn_operator;
+SET LOCAL ROLE regress_churn_operator;
+SELECT is(version, 1, 'an operator imports a model of its own') FROM churn_import('mine', leaf(), source => 'customers', key => 'id');
+SELECT throws_ok($$ SELECT churn_import('m', leaf()) $$, '42501', 'must be owner of model "m"',
+	'but adds no version to the model of another');
+SELECT is(version, 2, 'it adds one to its own') FROM churn_import('mine', leaf(), options => '{"promote": "never"}');
+SELECT lives_ok($$ SELECT churn_promote('mine', 2) $$, 'promotes');
+SELECT is(churn_rollback('mine'), 1, 'rolls back');
+SELECT cmp_ok(length(churn_export('mine')), '>', 100, 'exports');
+SELECT is(churn_rescore('mine'), 3::bigint, 'rescores');
+SELECT throws_ok($$ SELECT * FROM churn.predictions $$, '42501', NULL, 'without reading the tables');
+SELECT lives_ok($$ SELECT churn_drop_model('mine', 2) $$, 'drops a version');
+SELECT throws_ok($$ SELECT churn.deploy('mine', 1, 'x') $$, '42501', NULL, 'the parts inside stay closed');
+RESET ROLE;
+SELECT is(owner, 'regress_churn_operator', 'a model belongs to the role that registered it')
+	FROM churn.models WHERE name = 'mine';
+SELECT is(trained_by, 'regress_churn_operator', 'so says the version')
+	FROM churn.model_versions WHERE model = 'mine' AND version = 1;
+SELECT is(deployed_by, session_user, 'a deployment names the session''s role, whoever it acts as')
+	FROM churn.deployments WHERE model = 'mine' ORDER BY deployment_id LIMIT 1;
+
+-- churn_rescore() reads as the model's owner, whoever calls it
+REVOKE SELECT ON customers FROM PUBLIC;
+SELECT throws_ok($$ SELECT churn_rescore('mine') $$, '42501', NULL,
+	'a superuser does not lend its eyes to the owner of a model');
+
+-- names in a session's own schemas do not divert what runs with more rights
+CREATE SCHEMA trap;
+CREATE FUNCTION trap.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS
+	$$ BEGIN RAISE EXCEPTION 'trapped'; END $$;
+CREATE FUNCTION trap.format(text, VARIADIC text[]) RETURNS text LANGUAGE plpgsql AS
+	$$ BEGIN RAISE EXCEPTION 'trapped'; END $$;
+SET LOCAL search_path = trap, pg_catalog, public;
+SELECT public.lives_ok($$ SELECT churn_promote('m', 1) FROM churn_import('m', public.leaf(), options => '{"promote": "always"}') $$,
+	'search_path does not divert the registry');
+RESET search_path;
+
+SELECT * FROM finish();
+ROLLBACK;

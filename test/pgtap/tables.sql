@@ -1,0 +1,188 @@
+--
+-- The contract of the tables: columns, types, keys, constraints, comments, and
+-- what pg_dump carries.  Then what the constraints do.
+--
+-- Runs in one transaction, in a database that has churn and pgtap.
+--
+\set ON_ERROR_STOP on
+SET client_min_messages = warning;
+BEGIN;
+SELECT * FROM no_plan();
+
+CREATE TEMP VIEW churn_relations AS
+	SELECT c.*
+	FROM pg_depend d
+	JOIN pg_extension x ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid
+	JOIN pg_class c ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+	WHERE x.extname = 'churn' AND d.deptype = 'e';
+
+--
+-- Which relations there are
+--
+SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'deployments',
+	'predictions'], 'the tables of schema churn');
+SELECT views_are('churn', ARRAY['training_progress'], 'the views of schema churn');
+SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq'],
+	'the sequences of schema churn');
+SELECT set_eq($$ SELECT relname FROM churn_relations WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') $$,
+	$$ SELECT relname FROM pg_class WHERE relnamespace = 'churn'::regnamespace
+		AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') $$,
+	'all of them belong to the extension, and it has no others');
+
+--
+-- Columns: names in order, types, and what must not be null
+--
+CREATE TEMP TABLE expected_columns (tab name, columns text);
+INSERT INTO expected_columns VALUES
+	('models', 'model_id integer!, name text!, source text, source_relation text, key text, label text, '
+	 'positive text, owner name!, champion integer, last_version integer!, split_seed bigint!, '
+	 'created_at timestamp with time zone!'),
+	('model_versions', 'model text!, version integer!, algorithm text!, origin text!, sha256 bytea!, '
+	 'threshold double precision!, source text, source_relation text, key text, label text, positive text, '
+	 'exclude text[], transform jsonb, as_of text, params jsonb, options jsonb, rows bigint, positives bigint, '
+	 'train_rows bigint, train_positives bigint, validation_rows bigint, validation_positives bigint, '
+	 'test_rows bigint, test_positives bigint, duplicates_dropped bigint, rows_without_label bigint, '
+	 'rounds integer, seed bigint, data_fingerprint text, snapshot_lsn pg_lsn, snapshot pg_snapshot, '
+	 'library_versions jsonb, champion_pr_auc double precision, trainer_peak_memory bigint, trained_by name!, '
+	 'started_at timestamp with time zone!, finished_at timestamp with time zone!, seconds double precision!, '
+	 'artifact bytea!, compiled bytea!'),
+	('features', 'model text!, version integer!, position integer!, name text!, kind text!, type text, '
+	 'categories text[], transform text, baseline jsonb, importance double precision'),
+	('metrics', 'model text!, version integer!, dataset text!, metric text!, value double precision, '
+	 'spread double precision, n bigint'),
+	('deployments', 'deployment_id bigint!, model_id integer!, model text!, version integer!, '
+	 'during tstzrange!, deployed_by name!, why text!, restores bigint'),
+	('predictions', 'customer_key text!, model text!, version integer!, score double precision!, '
+	 'previous_score double precision, band text!, reasons text[], scored_at timestamp with time zone!, '
+	 'lsn pg_lsn, origin text!');
+SELECT is(
+	(SELECT string_agg(format('%s %s%s', attname, format_type(atttypid, atttypmod),
+							  CASE WHEN attnotnull THEN '!' END), ', ' ORDER BY attnum)
+	 FROM pg_attribute WHERE attrelid = ('churn.' || tab)::regclass AND attnum > 0 AND NOT attisdropped),
+	columns, format('columns of churn.%I', tab))
+	FROM expected_columns ORDER BY tab;
+
+--
+-- Comments: on every relation, and on every column of it
+--
+SELECT is_empty($$ SELECT relname FROM churn_relations
+	WHERE relkind IN ('r', 'p', 'v', 'm') AND obj_description(oid, 'pg_class') IS NULL $$,
+	'every table and view has a comment');
+SELECT is_empty($$ SELECT c.relname, a.attname FROM churn_relations c JOIN pg_attribute a ON a.attrelid = c.oid
+	WHERE c.relkind IN ('r', 'p', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped
+		AND coalesce(col_description(c.oid, a.attnum), '') = '' $$,
+	'every column has a comment');
+
+--
+-- Keys
+--
+SELECT col_is_pk('churn', 'models', 'model_id', 'key of models');
+SELECT col_is_unique('churn', 'models', 'name', 'names of models are unique');
+SELECT col_is_pk('churn', 'model_versions', ARRAY['model', 'version'], 'key of model_versions');
+SELECT col_is_pk('churn', 'features', ARRAY['model', 'version', 'position'], 'key of features');
+SELECT col_is_pk('churn', 'metrics', ARRAY['model', 'version', 'dataset', 'metric'], 'key of metrics');
+SELECT col_is_pk('churn', 'deployments', 'deployment_id', 'key of deployments');
+SELECT col_is_pk('churn', 'predictions', ARRAY['customer_key', 'model'],
+	'key of predictions begins with the customer''s');
+SELECT fk_ok('churn', 'model_versions', 'model', 'churn', 'models', 'name', 'versions belong to models');
+SELECT fk_ok('churn', 'features', ARRAY['model', 'version'], 'churn', 'model_versions',
+	ARRAY['model', 'version'], 'features belong to versions');
+SELECT fk_ok('churn', 'metrics', ARRAY['model', 'version'], 'churn', 'model_versions',
+	ARRAY['model', 'version'], 'metrics belong to versions');
+SELECT fk_ok('churn', 'deployments', 'model_id', 'churn', 'models', 'model_id', 'deployments belong to models');
+SELECT is_empty($$ SELECT conname FROM pg_constraint
+	WHERE contype = 'f' AND conrelid = 'churn.predictions'::regclass $$,
+	'predictions, which are hot, have no foreign key');
+SELECT is_empty($$ SELECT conname FROM pg_constraint
+	WHERE connamespace = 'churn'::regnamespace AND contype = 'f' AND confdeltype <> 'c' $$,
+	'what belongs to a model goes with it');
+SELECT is_empty($$ SELECT conname FROM pg_constraint
+	WHERE connamespace = 'churn'::regnamespace AND NOT convalidated $$,
+	'all constraints are valid');
+SELECT is((SELECT pg_get_constraintdef(oid) FROM pg_constraint
+		   WHERE conrelid = 'churn.deployments'::regclass AND contype = 'x'),
+	'EXCLUDE USING gist (int4range(model_id, model_id, ''[]''::text) WITH &&, during WITH &&)',
+	'one version of a model is in force at a time');
+SELECT is((SELECT array_agg(attname ORDER BY attname) FROM pg_attribute
+		   WHERE attrelid = 'churn.model_versions'::regclass AND attstorage = 'e' AND attnum > 0),
+	'{artifact,compiled}'::name[], 'the bytes of models are not compressed');
+SELECT is((SELECT count(*) FROM pg_attribute
+		   WHERE (attrelid, attname) IN (('churn.models'::regclass, 'model_id'),
+										 ('churn.deployments'::regclass, 'deployment_id'))
+			   AND attidentity = 'a'), 2::bigint, 'numbers are given by the server alone');
+
+--
+-- pg_dump carries all state: the rows of each table and the position of each
+-- sequence, whole
+--
+SELECT set_eq(
+	$$ SELECT r.oid::regclass::text, c.condition
+	   FROM pg_extension x, unnest(x.extconfig, x.extcondition) AS c (oid, condition)
+	   JOIN pg_class r ON r.oid = c.oid WHERE x.extname = 'churn' $$,
+	$$ SELECT oid::regclass::text, '' FROM churn_relations WHERE relkind IN ('r', 'S') $$,
+	'every table and sequence is dumped as configuration, without a filter');
+
+--
+-- What the constraints do
+--
+INSERT INTO churn.models (name, owner, split_seed) VALUES ('a', current_user, 1), ('b', current_user, 2);
+SELECT throws_ok($$ INSERT INTO churn.models (name, owner, split_seed) VALUES ('a', 'x', 1) $$,
+	'23505', NULL, 'a name is used once');
+SELECT throws_ok($$ INSERT INTO churn.models (name, owner, split_seed) VALUES ('', 'x', 1) $$,
+	'23514', NULL, 'a name is not empty');
+SELECT throws_ok($$ INSERT INTO churn.models (model_id, name, owner, split_seed) VALUES (77, 'c', 'x', 1) $$,
+	'428C9', NULL, 'nobody chooses the number of a model');
+
+PREPARE add_version (text, int, text, bigint) AS
+	INSERT INTO churn.model_versions (model, version, algorithm, origin, sha256, threshold, trained_by,
+		started_at, finished_at, seconds, artifact, compiled)
+	VALUES ($1, $2, 'xgboost', $3, '', 0.5, current_user, now(), now(), 0,
+		convert_to(repeat('x', $4::int / 2), 'UTF8'), convert_to(repeat('y', ($4 - $4 / 2)::int), 'UTF8'));
+SELECT lives_ok($$ EXECUTE add_version('a', 1, 'train', 10) $$, 'a version');
+SELECT throws_ok($$ EXECUTE add_version('a', 1, 'train', 10) $$, '23505', NULL, 'a version number is used once');
+SELECT throws_ok($$ EXECUTE add_version('nobody', 1, 'train', 10) $$, '23503', NULL, 'a version has a model');
+SELECT throws_ok($$ EXECUTE add_version('a', 2, 'magic', 10) $$, '23514', NULL, 'a version is trained or imported');
+SELECT throws_ok($$ EXECUTE add_version('a', 2, 'train', 256 * 1024 * 1024 + 1) $$, '23514', NULL,
+	'artifact and compiled form end at 256 MiB');
+
+SELECT lives_ok($$ INSERT INTO churn.features (model, version, position, name, kind)
+	SELECT 'a', 1, row_number() OVER (), k, k FROM unnest('{number,boolean,category,age}'::text[]) k $$,
+	'the kinds of features');
+SELECT throws_ok($$ INSERT INTO churn.features (model, version, position, name, kind)
+	VALUES ('a', 1, 9, 'x', 'text') $$, '23514', NULL, 'no other kind');
+SELECT throws_ok($$ INSERT INTO churn.features (model, version, position, name, kind)
+	VALUES ('a', 9, 1, 'x', 'number') $$, '23503', NULL, 'a feature has a version');
+SELECT throws_ok($$ INSERT INTO churn.metrics (model, version, dataset, metric)
+	VALUES ('a', 9, 'test', 'pr_auc') $$, '23503', NULL, 'a metric has a version');
+INSERT INTO churn.metrics (model, version, dataset, metric, value) VALUES ('a', 1, 'test', 'pr_auc', 0.5);
+
+PREPARE deploy (text, text) AS
+	INSERT INTO churn.deployments (model_id, model, version, during, deployed_by, why)
+	SELECT model_id, name, 1, $2::tstzrange, current_user, 'test' FROM churn.models WHERE name = $1;
+SELECT lives_ok($$ EXECUTE deploy('a', '[2024-01-01, 2024-02-01)') $$, 'a deployment');
+SELECT lives_ok($$ EXECUTE deploy('a', '[2024-02-01,)') $$, 'the next begins where it ends');
+SELECT lives_ok($$ EXECUTE deploy('b', '[2024-01-15,)') $$, 'another model has its own');
+SELECT throws_ok($$ EXECUTE deploy('a', '[2024-01-31, 2024-02-01)') $$, '23P01', NULL, 'no overlap in the past');
+SELECT throws_ok($$ EXECUTE deploy('a', '[2030-01-01,)') $$, '23P01', NULL, 'no second one in force');
+SELECT throws_ok($$ INSERT INTO churn.deployments (model_id, model, version, during, deployed_by, why)
+	VALUES (-1, 'x', 1, 'empty', 'x', 'x') $$, '23503', NULL, 'a deployment has a model');
+
+PREPARE predict (text, text) AS
+	INSERT INTO churn.predictions (customer_key, model, version, score, band, scored_at, origin)
+	VALUES ($1, 'a', 1, 0.5, 'low', now(), $2);
+SELECT lives_ok($$ EXECUTE predict('1', 'stream') $$, 'a prediction from the stream');
+SELECT lives_ok($$ EXECUTE predict('2', 'batch') $$, 'from a batch');
+SELECT lives_ok($$ EXECUTE predict('3', 'api') $$, 'from the API');
+SELECT throws_ok($$ EXECUTE predict('4', 'guess') $$, '23514', NULL, 'from nowhere else');
+SELECT throws_ok($$ EXECUTE predict('1', 'batch') $$, '23505', NULL, 'a customer has one score by model');
+
+-- all that belongs to a model goes with it; predictions are churn_drop_model()'s
+SELECT lives_ok($$ DELETE FROM churn.models WHERE name = 'a' $$, 'a model can be deleted');
+SELECT is_empty($$ SELECT FROM churn.model_versions WHERE model = 'a'
+	UNION ALL SELECT FROM churn.features WHERE model = 'a'
+	UNION ALL SELECT FROM churn.metrics WHERE model = 'a'
+	UNION ALL SELECT FROM churn.deployments WHERE model = 'a' $$, 'and its rows are gone');
+SELECT isnt_empty($$ SELECT FROM churn.deployments WHERE model = 'b' $$, 'but not another model''s');
+
+SELECT * FROM finish();
+ROLLBACK;
