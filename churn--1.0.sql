@@ -16,6 +16,7 @@ CREATE TABLE churn.models (
 	name text NOT NULL,
 	source text,
 	source_relation text,
+	source_query text,
 	key text,
 	label text,
 	positive text,
@@ -33,6 +34,7 @@ COMMENT ON COLUMN churn.models.model_id IS 'number of the model in this database
 COMMENT ON COLUMN churn.models.name IS 'name by which functions call the model';
 COMMENT ON COLUMN churn.models.source IS 'table, view or query it was last trained on, as given';
 COMMENT ON COLUMN churn.models.source_relation IS 'schema-qualified name of the source, if that is a table or view; rows of it are scored by this model by default';
+COMMENT ON COLUMN churn.models.source_query IS 'statement that reads the source, with all names qualified';
 COMMENT ON COLUMN churn.models.key IS 'column that identifies a customer, or null';
 COMMENT ON COLUMN churn.models.label IS 'column that says who churned';
 COMMENT ON COLUMN churn.models.positive IS 'value of the label that means churned, or null where it was recognised';
@@ -557,6 +559,7 @@ BEGIN
 		source = coalesce(info ->> 'source', source),
 		source_relation = CASE WHEN info ->> 'source' IS NULL
 			THEN source_relation ELSE info ->> 'source_relation' END,
+		source_query = coalesce(info ->> 'source_query', source_query),
 		key = CASE WHEN info ->> 'source' IS NULL
 			THEN key ELSE info ->> 'key' END,
 		label = coalesce(info ->> 'label', label),

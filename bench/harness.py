@@ -88,7 +88,13 @@ class Bench:
     data: object = None
 
     def path(self, name):
+        """A file in the directory that goes away at the end."""
         return os.path.join(self.work, name)
+
+    def peer(self, name):
+        """A program of the peers."""
+        return os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                            "peer", name)
 
     def check(self, passed, what):
         """Notes whether a result is as it must be."""

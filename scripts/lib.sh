@@ -154,12 +154,20 @@ cleanup()
     local status=$?
 
     trap - EXIT INT TERM HUP
-    cd /
-    if [ "$KEEP_WORK" = no ] && [ -n "$WORK" ] && [ -d "$WORK" ]; then
+    if [ "$KEEP_WORK" = no ]; then
+        remove_work
+    fi
+    exit "$status"
+}
+
+# Stops the private server and removes the temporary directory.
+remove_work()
+{
+    if [ -n "$WORK" ] && [ -d "$WORK" ]; then
+        cd /
         stop_server
         rm -rf "$WORK"
     fi
-    exit "$status"
 }
 
 # Runs a command as the user who may run a server, in the work directory.

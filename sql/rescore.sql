@@ -21,7 +21,7 @@ SELECT count(*) AS touched FROM churn.predictions p JOIN rescore_before b USING 
 -- one changed, one gone, one new
 UPDATE rescore_customers SET contract = 'Two year', tenure = 72, internet_service = 'No' WHERE customer_id =
 	(SELECT customer_key FROM churn.predictions ORDER BY score DESC, customer_key LIMIT 1);
-DELETE FROM rescore_customers WHERE customer_id = (SELECT min(customer_id) FROM rescore_customers);
+DELETE FROM rescore_customers WHERE customer_id = (SELECT max(customer_id) FROM rescore_customers);
 INSERT INTO rescore_customers SELECT (jsonb_populate_record(c, '{"customer_id": "new"}')).* FROM rescore_customers c LIMIT 1;
 SELECT churn_rescore('rescore_customers');
 SELECT count(*) FILTER (WHERE p.score IS DISTINCT FROM churn_score(c)) AS differ,

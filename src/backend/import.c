@@ -98,6 +98,47 @@ churn_export(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Complains of a feature as the caller describes it.
+ */
+static void
+bad_feature(const char *name, const char *problem)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 name != NULL && name[0] != '\0' ?
+			 errmsg("feature \"%s\" %s", name, problem) :
+			 errmsg("an element of features has no name"),
+			 errhint("Each is the name of a column, or an object with \"name\", \"kind\" (number, boolean, category or age) and, for a category, \"categories\", an array of texts.")));
+}
+
+/*
+ * Checks name, kind and categories of a feature.
+ */
+static void
+check_feature(const char *name, const char *kind, const ChurnValue *categories)
+{
+	static const char *const kinds[] = {"number", "boolean", "category", "age"};
+	bool		known = false;
+	size_t		i;
+
+	if (name == NULL || name[0] == '\0')
+		bad_feature(name, NULL);
+	for (i = 0; i < lengthof(kinds); i++)
+		known |= strcmp(kind, kinds[i]) == 0;
+	if (!known)
+		bad_feature(name, psprintf("is of unknown kind \"%s\"", kind));
+	if (strcmp(kind, "category") != 0)
+		return;
+	if (categories == NULL || categories->kind != CHURN_VALUE_ARRAY)
+		bad_feature(name, "has no list of categories");
+	for (i = 0; i < categories->length; i++)
+	{
+		if (categories->u.elements[i]->kind != CHURN_VALUE_STRING)
+			bad_feature(name, "has a category that is no text");
+	}
+}
+
+/*
  * One feature as the caller describes it, an object or just a name, in the
  * form that the booster attribute wants.
  */
@@ -106,27 +147,14 @@ described_feature(const ChurnValue *given, ChurnArena *arena,
 				  ChurnError *error)
 {
 	ChurnValue *feature = churn_value_object(arena, error);
-	const char *name;
-	const char *kind;
-	ChurnValue *categories = NULL;
+	ChurnValue *categories = churn_value_get(given, "categories");
+	ChurnValue *text_number = churn_value_get(given, "text_number");
+	const char *name = given->kind == CHURN_VALUE_STRING ?
+		given->u.string : churn_value_text(given, "name", NULL);
+	const char *kind = churn_value_text(given, "kind",
+										categories ? "category" : "number");
 
-	if (given->kind == CHURN_VALUE_STRING)
-	{
-		name = given->u.string;
-		kind = "number";
-	}
-	else
-	{
-		name = churn_value_text(given, "name", NULL);
-		categories = churn_value_get(given, "categories");
-		kind = churn_value_text(given, "kind",
-								categories ? "category" : "number");
-	}
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an element of features has no name"),
-				 errhint("Each is the name of a column, or an object with \"name\", \"kind\" and, for a category, \"categories\".")));
+	check_feature(name, kind, categories);
 	if (!churn_value_set(feature, "name",
 						 churn_value_string(arena, name, error),
 						 arena, error) ||
@@ -135,20 +163,60 @@ described_feature(const ChurnValue *given, ChurnArena *arena,
 						 arena, error) ||
 		!churn_value_set(feature, "type",
 						 churn_value_string(arena,
-											given->kind == CHURN_VALUE_STRING ?
-											"" :
 											churn_value_text(given, "type", ""),
 											error),
 						 arena, error) ||
 		(categories != NULL &&
-		 !churn_value_set(feature, "categories", categories, arena, error)))
-		churn_throw(error, "features");
-	if (given->kind != CHURN_VALUE_STRING &&
-		churn_value_get(given, "text_number") != NULL &&
-		!churn_value_set(feature, "text_number",
-						 churn_value_get(given, "text_number"), arena, error))
+		 !churn_value_set(feature, "categories", categories, arena, error)) ||
+		(text_number != NULL &&
+		 !churn_value_set(feature, "text_number", text_number, arena, error)))
 		churn_throw(error, "features");
 	return feature;
+}
+
+/*
+ * The caller's features in the form that the booster attribute wants.  Their
+ * number has to be the booster's.
+ */
+static ChurnValue *
+described_features(const ChurnArtifact *artifact, Jsonb *features,
+				   ChurnArena *arena, ChurnError *error)
+{
+	char	   *text = JsonbToCString(NULL, &features->root,
+									  VARSIZE(features));
+	ChurnValue *given = churn_json_read(text, strlen(text), arena, error);
+	ChurnValue *result = churn_value_array(arena, error);
+	const char *wanted =
+		churn_value_text(churn_value_get(churn_value_get(artifact->document,
+														 "learner"),
+										 "learner_model_param"),
+						 "num_feature", NULL);
+	char	   *rest = NULL;
+	long		nfeatures;
+	size_t		i;
+
+	if (given == NULL)
+		churn_throw(error, "features");
+	if (given->kind != CHURN_VALUE_ARRAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("features must be a JSON array"),
+				 errhint("List the booster's columns in order: names, or objects with \"name\", \"kind\" and, for a category, \"categories\".")));
+	/* what cannot be a number of features is for the model's maker to judge */
+	nfeatures = wanted != NULL ? strtol(wanted, &rest, 10) : -1;
+	if (nfeatures >= 0 && nfeatures <= CHURN_MAX_FEATURES && *rest == '\0' &&
+		nfeatures != (long) given->length)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("features lists %zu columns, but the model has %ld",
+						given->length, nfeatures)));
+	for (i = 0; i < given->length; i++)
+		if (!churn_value_append(result,
+								described_feature(given->u.elements[i],
+												  arena, error),
+								arena, error))
+			churn_throw(error, "features");
+	return result;
 }
 
 /*
@@ -170,34 +238,20 @@ annotate(ChurnArtifact *artifact, Jsonb *features, const double *threshold,
 		churn_value_object(arena, &error);
 	if (attribute == NULL)
 		churn_throw(&error, "booster attribute \"churn\"");
-	if (!churn_value_set(attribute, "format",
+	if (attribute->kind != CHURN_VALUE_OBJECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("booster attribute \"churn\" is no JSON object")));
+	/* a format that is there already has to be one that we know */
+	if (churn_value_get(attribute, "format") == NULL &&
+		!churn_value_set(attribute, "format",
 						 churn_value_integer(arena, 1, &error), arena, &error))
 		churn_throw(&error, "booster attribute \"churn\"");
-	if (features != NULL)
-	{
-		char	   *given = JsonbToCString(NULL, &features->root,
-										   VARSIZE(features));
-		ChurnValue *list = churn_json_read(given, strlen(given), arena,
-										   &error);
-		ChurnValue *described = churn_value_array(arena, &error);
-		size_t		i;
-
-		if (list == NULL)
-			churn_throw(&error, "features");
-		if (list->kind != CHURN_VALUE_ARRAY)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("features must be a JSON array"),
-					 errhint("List the booster's columns in order: names, or objects with \"name\", \"kind\" and, for a category, \"categories\".")));
-		for (i = 0; i < list->length; i++)
-			if (!churn_value_append(described,
-									described_feature(list->u.elements[i],
-													  arena, &error),
-									arena, &error))
-				churn_throw(&error, "features");
-		if (!churn_value_set(attribute, "features", described, arena, &error))
-			churn_throw(&error, "features");
-	}
+	if (features != NULL &&
+		!churn_value_set(attribute, "features",
+						 described_features(artifact, features, arena, &error),
+						 arena, &error))
+		churn_throw(&error, "features");
 	if (threshold != NULL &&
 		!churn_value_set(attribute, "threshold",
 						 churn_value_double(arena, *threshold, &error),
@@ -296,6 +350,7 @@ read_source(ChurnRegistration *registration, MemoryContext context)
 	MemoryContextSwitchTo(context);
 	if (source->relation != NULL)
 		registration->source_relation = pstrdup(source->relation);
+	registration->source_query = pstrdup(source->statement);
 	if (registration->key != NULL)
 		(void) churn_source_column(source, registration->key, "key");
 	else if (source->primary_key >= 0)

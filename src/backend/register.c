@@ -173,6 +173,7 @@ registration_json(const ChurnRegistration *registration)
 	append_text(&json, "trained_by", user);
 	append_text(&json, "source", registration->source);
 	append_text(&json, "source_relation", registration->source_relation);
+	append_text(&json, "source_query", registration->source_query);
 	append_text(&json, "key", registration->key);
 	append_text(&json, "label", registration->label);
 	append_text(&json, "positive", registration->positive);

@@ -20,6 +20,7 @@ typedef struct ChurnRegistration
 	const char *origin;			/* not NULL: "train" or "import" */
 	char	   *source;			/* as given */
 	char	   *source_relation;	/* qualified name, if it is a relation */
+	char	   *source_query;	/* reads it under any search_path */
 	char	   *key;
 	char	   *label;
 	char	   *positive;

@@ -260,6 +260,7 @@ read_model(Relation models, HeapTuple tuple)
 	row->name = column_text(models, tuple, "name");
 	row->source = column_text(models, tuple, "source");
 	row->source_relation = column_text(models, tuple, "source_relation");
+	row->source_query = column_text(models, tuple, "source_query");
 	row->key = column_text(models, tuple, "key");
 	row->label = column_text(models, tuple, "label");
 	row->positive = column_text(models, tuple, "positive");

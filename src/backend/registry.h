@@ -52,6 +52,7 @@ typedef struct ChurnModelRow
 	char	   *name;
 	char	   *source;
 	char	   *source_relation;
+	char	   *source_query;
 	char	   *key;
 	char	   *label;
 	char	   *positive;

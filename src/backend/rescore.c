@@ -260,7 +260,8 @@ prepare_write(void)
 							  " CASE WHEN g.score >= $5 THEN 'high'"
 							  " WHEN g.score >= $5 / 2 THEN 'medium' ELSE 'low' END,"
 							  " pg_catalog.statement_timestamp(), 'batch' "
-							  "FROM pg_catalog.unnest($1, $2) AS g (key, score) "
+							  "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
+							  " AS g (key, score) "
 							  "LEFT JOIN churn.predictions o"
 							  " ON o.customer_key = g.key AND o.model = $3 "
 							  "WHERE o.score IS NULL OR o.score <> g.score OR o.version <> $4 "
@@ -287,17 +288,12 @@ read_source(Rescore *rescore)
 {
 	Oid			owner = get_role_oid(rescore->row->owner, false);
 	SPIExecuteOptions options = {0};
-	char	   *query;
 	ChurnRole	saved;
 
-	if (rescore->row->source_relation != NULL)
-		query = psprintf("SELECT * FROM %s", rescore->row->source_relation);
-	else
-		query = psprintf("SELECT * FROM (%s) AS source", rescore->row->source);
 	saved = churn_role_become(owner);
 	options.read_only = true;
 	options.dest = &rescore->pub;
-	SPI_execute_extended(query, &options);
+	SPI_execute_extended(rescore->row->source_query, &options);
 	churn_role_restore(saved);
 }
 
@@ -316,7 +312,7 @@ delete_stale(Rescore *rescore)
 
 	values[0] = CStringGetTextDatum(rescore->row->name);
 	SPI_execute_with_args("SELECT count(*) FROM churn.predictions"
-						  " WHERE model = $1", 1, types, values, NULL, true, 0);
+						  " WHERE model = $1", 1, types, values, NULL, false, 0);
 	if (SPI_processed == 1)
 	{
 		bool		isnull;
@@ -330,7 +326,7 @@ delete_stale(Rescore *rescore)
 	portal = SPI_cursor_open_with_args(NULL,
 									   "SELECT customer_key FROM churn.predictions"
 									   " WHERE model = $1",
-									   1, types, values, NULL, true, 0);
+									   1, types, values, NULL, false, 0);
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, BATCH_ROWS);
@@ -385,11 +381,11 @@ make_rescore(const char *model, MemoryContext context)
 	rescore->batch = AllocSetContextCreate(context, "churn rescore batch",
 										   ALLOCSET_DEFAULT_SIZES);
 	rescore->row = churn_registry_model(model, GetActiveSnapshot(), false);
-	if (rescore->row->key == NULL || rescore->row->source == NULL)
+	if (rescore->row->key == NULL || rescore->row->source_query == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" has no %s", model,
-						rescore->row->source ? "key" : "source"),
+						rescore->row->source_query ? "key" : "source"),
 				 errhint("Train or import a version with source and key given.")));
 	rescore->version = churn_registry_resolve(model, 0, InvalidOid,
 											  GetActiveSnapshot(), context);

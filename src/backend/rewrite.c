@@ -17,16 +17,18 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
-#include "parser/parse_func.h"
 #include "parser/parsetree.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
@@ -162,17 +164,24 @@ columns_of_row(RowExpr *row, Oid relid)
 
 /*
  * The function that takes columns and returns what call returns; InvalidOid
- * if the extension is not complete.
+ * if the extension is not complete.  The caller needs no rights on schema
+ * "churn" for it, as it would for a look-up by the parser's means.
  */
 static Oid
 columns_function(FuncExpr *call)
 {
 	Oid			types[] = {OIDOID, TEXTOID, INT4OID, ANYOID};
-	char	   *name = call->funcresulttype == FLOAT8OID ? "score_columns" :
+	const char *name = call->funcresulttype == FLOAT8OID ? "score_columns" :
 		"margin_columns";
+	Oid			schema = get_namespace_oid("churn", true);
 
-	return LookupFuncName(list_make2(makeString("churn"), makeString(name)),
-						  lengthof(types), types, true);
+	if (!OidIsValid(schema))
+		return InvalidOid;
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(types,
+														  lengthof(types))),
+						   ObjectIdGetDatum(schema));
 }
 
 /*

@@ -17,13 +17,16 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
+#include "parser/analyze.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/ruleutils.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
@@ -242,6 +245,7 @@ open_relation(ChurnSource *source, List *names)
 	source->relation =
 		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 								   source->name);
+	source->statement = psprintf("SELECT * FROM %s", source->relation);
 	source->desc = CreateTupleDescCopy(RelationGetDescr(relation));
 	read_indexes(source, relation);
 	/* the lock stays, so that the columns do */
@@ -305,6 +309,26 @@ prepare(const char *text)
 }
 
 /*
+ * The statement that reads a query later, whoever runs it under whatever
+ * search_path: the query with every name qualified.
+ */
+static char *
+qualified_query(CachedPlanSource *plan, const char *text)
+{
+	Query	   *query = parse_analyze_fixedparams(plan->raw_parse_tree, text,
+												  NULL, 0, NULL);
+	int			nestlevel = NewGUCNestLevel();
+	char	   *result;
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	result = pg_get_querydef(query, false);
+	AtEOXact_GUC(false, nestlevel);
+	return result;
+}
+
+/*
  * Opens a query.
  */
 static void
@@ -316,6 +340,7 @@ open_query(ChurnSource *source)
 	source->query = prepare(source->text);
 	check_query(source->query);
 	plan = linitial(SPI_plan_get_plan_sources(source->query));
+	source->statement = qualified_query(plan, source->text);
 	source->desc = CreateTupleDescCopy(plan->resultDesc);
 	for (i = 0; i < source->desc->natts; i++)
 	{

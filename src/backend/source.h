@@ -15,6 +15,7 @@ typedef struct ChurnSource
 	Oid			relid;			/* InvalidOid for a query */
 	const char *name;			/* of the relation alone; NULL for a query */
 	const char *relation;		/* quoted, with its schema; NULL for a query */
+	const char *statement;		/* reads it under any search_path */
 	TupleDesc	desc;			/* its columns; some may be dropped */
 	int			primary_key;	/* index into desc, -1 if none or several */
 	bool		composite_key;	/* the primary key has several columns */

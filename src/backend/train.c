@@ -318,6 +318,7 @@ choose(Training *training)
 	}
 	if (training->source->relation != NULL)
 		registration->source_relation = pstrdup(training->source->relation);
+	registration->source_query = pstrdup(training->source->statement);
 	churn_registration_check(registration);
 	columns = churn_columns_choose(training->source, training->label_name,
 								   training->key_name, training->exclude,

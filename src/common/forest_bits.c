@@ -27,6 +27,8 @@
 /* Estimated nanoseconds, by measurement; only their ratios matter. */
 #define COST_TREE			1.6 /* counting zeros and adding a leaf */
 #define COST_BLOCK			2.0 /* AND of a block of a table row */
+#define COST_FAR_BLOCK		4.0 /* the same in tables beyond NEAR_BYTES */
+#define NEAR_BYTES			(2.0 * 1024 * 1024)
 
 /* What building needs to know of the nodes; all in scratch. */
 typedef struct BitsBuild
@@ -140,7 +142,8 @@ churn_bits_plan(const ChurnForest *forest, const ChurnBins *bins,
 						  "tables of %.0f bytes exceed the limit of %.0f",
 						  plan->bytes, CHURN_BITS_MAX_BYTES);
 	plan->nanoseconds = COST_TREE * forest->ntrees +
-		COST_BLOCK * (double) blocks * plan->ngroups;
+		(plan->bytes > NEAR_BYTES ? COST_FAR_BLOCK : COST_BLOCK) *
+		(double) blocks * plan->ngroups;
 	return true;
 }
 

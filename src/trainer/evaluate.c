@@ -14,7 +14,7 @@
 
 /* Scores the rows of a part and sorts them for the metrics. */
 static ChurnScored *
-score_part(ChurnLearner *learner, const ChurnTable *table, ChurnPart part)
+score_part(ChurnScorer *scorer, const ChurnTable *table, ChurnPart part)
 {
 	size_t		n = churn_table_rows(table, part);
 	size_t		first = table->start[part];
@@ -22,7 +22,7 @@ score_part(ChurnLearner *learner, const ChurnTable *table, ChurnPart part)
 	float	   *scores = churn_pages_alloc(n * sizeof(float));
 	size_t		i;
 
-	churn_learner_predict(learner, table, first, n, scores);
+	churn_scorer_predict(scorer, table, first, n, scores);
 	for (i = 0; i < n; i++)
 	{
 		rows[i].score = scores[i];
@@ -108,11 +108,11 @@ measure_champion(const ChurnTable *table)
 }
 
 void
-churn_evaluate(ChurnLearner *learner, const ChurnTable *table,
+churn_evaluate(ChurnScorer *scorer, const ChurnTable *table,
 			   ChurnQuality *quality)
 {
 	size_t		n = churn_table_rows(table, CHURN_PART_VALIDATION);
-	ChurnScored *rows = score_part(learner, table, CHURN_PART_VALIDATION);
+	ChurnScored *rows = score_part(scorer, table, CHURN_PART_VALIDATION);
 
 	quality->nmetrics = 0;
 	quality->threshold = churn_metrics_best_f1(rows, n, NULL);
@@ -120,7 +120,7 @@ churn_evaluate(ChurnLearner *learner, const ChurnTable *table,
 	churn_pages_free(rows, n * sizeof(ChurnScored));
 
 	n = churn_table_rows(table, CHURN_PART_TEST);
-	rows = score_part(learner, table, CHURN_PART_TEST);
+	rows = score_part(scorer, table, CHURN_PART_TEST);
 	measure_scores(quality, "test", rows, n);
 	measure_decisions(quality, "test", rows, n);
 	churn_pages_free(rows, n * sizeof(ChurnScored));

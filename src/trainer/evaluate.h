@@ -5,7 +5,7 @@
 #ifndef CHURN_EVALUATE_H
 #define CHURN_EVALUATE_H
 
-#include "learner.h"
+#include "scorer.h"
 #include "table.h"
 
 typedef struct ChurnMetric
@@ -26,7 +26,7 @@ typedef struct ChurnQuality
 	double		champion_pr_auc;	/* on the test part; NaN if not known */
 } ChurnQuality;
 
-extern void churn_evaluate(ChurnLearner *learner, const ChurnTable *table,
+extern void churn_evaluate(ChurnScorer *scorer, const ChurnTable *table,
 						   ChurnQuality *quality);
 
 #endif							/* CHURN_EVALUATE_H */

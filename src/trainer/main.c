@@ -17,6 +17,7 @@
 #include "memory.h"
 #include "result.h"
 #include "rows.h"
+#include "scorer.h"
 #include "settings.h"
 #include "table.h"
 
@@ -77,6 +78,8 @@ serve(void)
 	static ChurnTable table;
 	static ChurnQuality quality;
 	ChurnLearner *learner;
+	const char *bytes;
+	uint64_t	length;
 
 	read_config(&settings);
 	churn_rows_init(&rows, &settings);
@@ -86,7 +89,9 @@ serve(void)
 	churn_result_check(&table);
 	learner = churn_learner_train(&settings, &table);
 	churn_progress_phase(CHURN_PHASE_EVALUATING);
-	churn_evaluate(learner, &table, &quality);
+	bytes = churn_result_artifact(&settings, &table, learner, 0.5, &length);
+	churn_evaluate(churn_scorer_make(bytes, length, learner, &table), &table,
+				   &quality);
 	churn_progress_phase(CHURN_PHASE_SAVING);
 	churn_result_send(&settings, &rows, &table, learner, &quality);
 	_exit(0);

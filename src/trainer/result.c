@@ -145,7 +145,7 @@ write_object(Object object, size_t *length)
 /* The text of the model's attribute "churn"; see churn/xgboost.h. */
 static char *
 make_attribute(const ChurnSettings *settings, const ChurnTable *table,
-			   const ChurnQuality *quality)
+			   double threshold)
 {
 	Object		attribute = new_object(settings->arena);
 	Object		calibration = new_object(settings->arena);
@@ -159,12 +159,22 @@ make_attribute(const ChurnSettings *settings, const ChurnTable *table,
 		append(features,
 			   describe_feature(&table->columns[i], settings->arena).value,
 			   settings->arena);
-	set_number(attribute, "threshold", quality->threshold);
+	set_number(attribute, "threshold", threshold);
 	set_text(calibration, "method", "none");
 	set_value(attribute, "calibration", calibration.value);
 	if (settings->as_of != NULL && settings->as_of->kind != CHURN_VALUE_NULL)
 		set_value(attribute, "as_of", settings->as_of);
 	return write_object(attribute, &length);
+}
+
+const char *
+churn_result_artifact(const ChurnSettings *settings, const ChurnTable *table,
+					  ChurnLearner *learner, double threshold,
+					  uint64_t *length)
+{
+	return churn_learner_save(learner, table,
+							  make_attribute(settings, table, threshold),
+							  length);
 }
 
 /* Sends the model file in pieces. */
@@ -303,9 +313,8 @@ churn_result_send(const ChurnSettings *settings, const ChurnRows *rows,
 	set_text(versions, settings->algorithm, churn_learner_version());
 	set_value(result, "library_versions", versions.value);
 
-	bytes = churn_learner_save(learner, table,
-							   make_attribute(settings, table, quality),
-							   &bytes_length);
+	bytes = churn_result_artifact(settings, table, learner,
+								  quality->threshold, &bytes_length);
 	send_artifact(bytes, bytes_length);
 	set_integer(result, "peak_memory_bytes", churn_memory_peak());
 	text = write_object(result, &length);
