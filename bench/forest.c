@@ -221,8 +221,8 @@ time_xgboost(BoosterHandle booster, const float *rows, uint32_t n,
 			 float *margins)
 {
 	const char *config = "{\"type\": 1, \"training\": false, "
-		"\"iteration_begin\": 0, \"iteration_end\": 0, "
-		"\"strict_shape\": false, \"missing\": NaN, \"cache_id\": 0}";
+	"\"iteration_begin\": 0, \"iteration_end\": 0, "
+	"\"strict_shape\": false, \"missing\": NaN, \"cache_id\": 0}";
 	char		interface[200];
 	const bst_ulong *shape;
 	bst_ulong	dimensions;

@@ -36,28 +36,28 @@ static const char *const stayed_words[] = {
  * Leaves out blanks on both sides.
  */
 static const char *
-trim(const char *text, size_t *length)
+trim(const char *string, size_t *length)
 {
-	while (*length > 0 && isspace((unsigned char) *text))
+	while (*length > 0 && isspace((unsigned char) *string))
 	{
-		text++;
+		string++;
 		(*length)--;
 	}
-	while (*length > 0 && isspace((unsigned char) text[*length - 1]))
+	while (*length > 0 && isspace((unsigned char) string[*length - 1]))
 		(*length)--;
-	return text;
+	return string;
 }
 
 /*
  * Whether the text is one of the words, in small or capital letters.
  */
 static bool
-is_word(const char *const *words, const char *text, size_t length)
+is_word(const char *const *words, const char *string, size_t length)
 {
 	for (; *words != NULL; words++)
 	{
 		if (strlen(*words) == length &&
-			pg_strncasecmp(*words, text, length) == 0)
+			pg_strncasecmp(*words, string, length) == 0)
 			return true;
 	}
 	return false;
@@ -68,22 +68,22 @@ is_word(const char *const *words, const char *text, size_t length)
  * enough of them.  False if there are enough.
  */
 static bool
-remember(ChurnLabel *label, const char *text, size_t length)
+remember(ChurnLabel *label, const char *string, size_t length)
 {
 	int			i;
 
-	length = pg_mbcliplen(text, length, SAMPLE_BYTES);
+	length = pg_mbcliplen(string, length, SAMPLE_BYTES);
 	for (i = 0; i < label->nsamples; i++)
 	{
 		if (strlen(label->samples[i]) == length &&
-			memcmp(label->samples[i], text, length) == 0)
+			memcmp(label->samples[i], string, length) == 0)
 			return true;
 	}
 	if (label->nsamples == CHURN_LABEL_SAMPLES)
 		return false;
 	label->samples[label->nsamples] =
 		MemoryContextAllocZero(label->context, length + 1);
-	memcpy(label->samples[label->nsamples++], text, length);
+	memcpy(label->samples[label->nsamples++], string, length);
 	return true;
 }
 
@@ -142,6 +142,7 @@ churn_label_init(ChurnLabel *label, const char *column, Oid type,
 				 errmsg("label \"%s\" is of type %s, which cannot say who churned",
 						column, format_type_be(type)),
 				 errhint("Use a boolean, a number or a text column, or a query that makes one.")));
+	label->positive_boolean = true;
 	if (positive == NULL)
 		return;
 
@@ -196,11 +197,11 @@ remember_value(ChurnLabel *label, Datum value)
 {
 	Oid			output;
 	bool		varlena;
-	char	   *text;
+	char	   *string;
 
 	getTypeOutputInfo(label->type, &output, &varlena);
-	text = OidOutputFunctionCall(output, value);
-	return remember(label, text, strlen(text));
+	string = OidOutputFunctionCall(output, value);
+	return remember(label, string, strlen(string));
 }
 
 /*
@@ -222,17 +223,12 @@ unknown_labels(const ChurnLabel *label)
 static ChurnLabelValue
 read_value(ChurnLabel *label, Datum value)
 {
-	const char *text;
+	const char *string;
 	size_t		length;
 	double		number;
 
 	if (label->reader.kind == CHURN_COLUMN_BOOLEAN)
-	{
-		bool		positive = label->positive == NULL ||
-			label->positive_boolean;
-
-		return DatumGetBool(value) == positive;
-	}
+		return DatumGetBool(value) == label->positive_boolean;
 	if (label->reader.kind == CHURN_COLUMN_NUMBER)
 	{
 		number = read_number(label, value);
@@ -242,16 +238,16 @@ read_value(ChurnLabel *label, Datum value)
 			return number == 1;
 		return CHURN_LABEL_UNKNOWN;
 	}
-	text = churn_reader_text(&label->reader, value, &length);
-	text = trim(text, &length);
+	string = churn_reader_text(&label->reader, value, &length);
+	string = trim(string, &length);
 	if (length == 0)
 		return CHURN_LABEL_MISSING;
 	if (label->positive != NULL)
 		return length == label->positive_length &&
-			memcmp(text, label->positive, length) == 0;
-	if (is_word(stayed_words, text, length))
+			memcmp(string, label->positive, length) == 0;
+	if (is_word(stayed_words, string, length))
 		return CHURN_LABEL_STAYS;
-	if (is_word(churned_words, text, length))
+	if (is_word(churned_words, string, length))
 		return CHURN_LABEL_CHURNED;
 	return CHURN_LABEL_UNKNOWN;
 }
@@ -262,14 +258,14 @@ read_value(ChurnLabel *label, Datum value)
 static bool
 remember_label(ChurnLabel *label, Datum value)
 {
-	const char *text;
+	const char *string;
 	size_t		length;
 
 	if (label->reader.kind != CHURN_COLUMN_TEXT)
 		return remember_value(label, value);
-	text = churn_reader_text(&label->reader, value, &length);
-	text = trim(text, &length);
-	return remember(label, text, length);
+	string = churn_reader_text(&label->reader, value, &length);
+	string = trim(string, &length);
+	return remember(label, string, length);
 }
 
 /*
@@ -278,9 +274,10 @@ remember_label(ChurnLabel *label, Datum value)
 ChurnLabelValue
 churn_label_read(ChurnLabel *label, Datum value, bool isnull)
 {
-	ChurnLabelValue result = isnull ? CHURN_LABEL_MISSING :
-		read_value(label, value);
+	ChurnLabelValue result = CHURN_LABEL_MISSING;
 
+	if (!isnull)
+		result = read_value(label, value);
 	switch (result)
 	{
 		case CHURN_LABEL_STAYS:

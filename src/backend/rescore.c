@@ -4,11 +4,13 @@
  *
  * The source is read as the model's owner and predictions are written as the
  * registry's, so the two cannot be one statement: rows come through a
- * DestReceiver, are scored, and every so many of them are written at once.
- * Only what changed is written.
+ * DestReceiver, and key and score go into a tuple store, which spills beyond
+ * work_mem.  Set-based statements then read that as a relation named
+ * churn_scored, and write only what changed.
  */
 #include "postgres.h"
 
+#include "access/tupdesc.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
@@ -16,12 +18,12 @@
 #include "miscadmin.h"
 #include "tcop/dest.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
 #include "churn/hash.h"
 
@@ -30,14 +32,13 @@
 #include "registry.h"
 #include "score.h"
 
-#define BATCH_ROWS			10000
 #define ADVISORY_CLASS		0x6368726e	/* "chrn" */
 
 typedef struct Rescore
 {
 	DestReceiver pub;			/* must be first */
 	MemoryContext context;		/* lives as long as the call */
-	MemoryContext batch;		/* keys of the batch */
+	MemoryContext row_context;	/* reset for each row */
 	ChurnModelRow *row;
 	ChurnVersion *version;
 	ChurnRowMap *map;
@@ -45,76 +46,14 @@ typedef struct Rescore
 	void	   *workspace;
 	int			key_column;
 	FmgrInfo	key_output;
-	SPIPlanPtr	write;
-	int			n;				/* rows in the batch */
-	Datum	   *keys;			/* text */
-	Datum	   *scores;			/* double precision */
+	TupleDesc	desc;			/* of what is stored: key, score */
+	Tuplestorestate *store;
 	uint64	   *hashes;			/* of all keys so far */
 	size_t		nhashes;
 	size_t		room;
-	uint64		written;
 } Rescore;
 
 PG_FUNCTION_INFO_V1(churn_rescore);
-
-/*
- * Plans within this scope look rows of churn.predictions up by key: estimates
- * made while the table is empty must not lead to scanning it for each batch.
- */
-static void
-prefer_index(void)
-{
-	static const char *const off[] = {"enable_hashjoin", "enable_mergejoin",
-	"enable_seqscan", "enable_bitmapscan", "jit"};
-	size_t		i;
-
-	for (i = 0; i < lengthof(off); i++)
-		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-}
-
-/*
- * Orders hashes.
- */
-static int
-compare_hashes(const void *a, const void *b)
-{
-	uint64		x = *(const uint64 *) a;
-	uint64		y = *(const uint64 *) b;
-
-	return (x > y) - (x < y);
-}
-
-/*
- * Sorts hashes and complains of two equal ones, which mean that a key is not
- * unique: which of its scores should be kept?
- */
-static void
-check_unique(Rescore *rescore, uint64 *hashes, size_t n)
-{
-	size_t		i;
-
-	qsort(hashes, n, sizeof(uint64), compare_hashes);
-	for (i = 1; i < n; i++)
-		if (hashes[i] == hashes[i - 1])
-			ereport(ERROR,
-					(errcode(ERRCODE_CARDINALITY_VIOLATION),
-					 errmsg("key \"%s\" of model \"%s\" is not unique in its source",
-							rescore->row->key, rescore->row->name),
-					 errhint("Train the model with a key that identifies a row.")));
-}
-
-/*
- * Complains of a column that the source does not have.
- */
-static void
-no_key_column(const Rescore *rescore)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("column \"%s\", the key of model \"%s\", does not exist in its source",
-					rescore->row->key, rescore->row->name)));
-}
 
 /*
  * DestReceiver's start: finds the columns of the source.
@@ -136,56 +75,17 @@ start_rows(DestReceiver *self, int operation, TupleDesc desc)
 				   rescore->row->key) == 0)
 			rescore->key_column = i;
 	if (rescore->key_column < 0)
-		no_key_column(rescore);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\", the key of model \"%s\", does not exist in its source",
+						rescore->row->key, rescore->row->name)));
 	getTypeOutputInfo(TupleDescAttr(desc, rescore->key_column)->atttypid,
 					  &output, &is_varlena);
 	fmgr_info_cxt(output, &rescore->key_output, rescore->context);
 }
 
 /*
- * Writes the batch: rows whose score or version is new.
- */
-static void
-write_batch(Rescore *rescore)
-{
-	MemoryContext old;
-	Datum		values[6];
-	ChurnRole	saved;
-	uint64	   *hashes;
-
-	if (rescore->n == 0)
-		return;
-	old = MemoryContextSwitchTo(rescore->batch);
-	hashes = palloc(sizeof(uint64) * rescore->n);
-	memcpy(hashes, rescore->hashes + rescore->nhashes - rescore->n,
-		   sizeof(uint64) * rescore->n);
-	check_unique(rescore, hashes, rescore->n);
-	values[0] = PointerGetDatum(construct_array(rescore->keys, rescore->n,
-												TEXTOID, -1, false,
-												TYPALIGN_INT));
-	values[1] = PointerGetDatum(construct_array(rescore->scores, rescore->n,
-												FLOAT8OID, sizeof(float8),
-												FLOAT8PASSBYVAL,
-												TYPALIGN_DOUBLE));
-	values[2] = CStringGetTextDatum(rescore->version->name);
-	values[3] = Int32GetDatum(rescore->version->version);
-	values[4] = Float8GetDatum(rescore->version->model->threshold);
-	SPI_connect();
-	saved = churn_role_become_owner();
-	prefer_index();
-	if (SPI_execute_plan(rescore->write, values, NULL, false, 0) !=
-		SPI_OK_INSERT)
-		elog(ERROR, "could not write predictions");
-	rescore->written += SPI_processed;
-	churn_role_restore(saved);
-	SPI_finish();
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(rescore->batch);
-	rescore->n = 0;
-}
-
-/*
- * Remembers the hash of a key.
+ * Remembers the hash of a key, by which duplicates are found.
  */
 static void
 remember_key(Rescore *rescore, const char *key, size_t length)
@@ -201,7 +101,7 @@ remember_key(Rescore *rescore, const char *key, size_t length)
 }
 
 /*
- * DestReceiver's row: scores it into the batch.
+ * DestReceiver's row: stores its key and score.
  */
 static bool
 receive_row(TupleTableSlot *slot, DestReceiver *self)
@@ -210,6 +110,8 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	MemoryContext old;
 	char	   *key;
 	float		margin;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
 
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[rescore->key_column])
@@ -217,7 +119,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("key \"%s\" of model \"%s\" is null in a row of its source",
 						rescore->row->key, rescore->row->name)));
-	old = MemoryContextSwitchTo(rescore->batch);
+	old = MemoryContextSwitchTo(rescore->row_context);
 	churn_row_encode(rescore->map, slot->tts_values, slot->tts_isnull,
 					 rescore->features);
 	margin = churn_evaluator_margin(rescore->version->evaluator,
@@ -225,13 +127,12 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	key = OutputFunctionCall(&rescore->key_output,
 							 slot->tts_values[rescore->key_column]);
 	remember_key(rescore, key, strlen(key));
-	rescore->keys[rescore->n] = CStringGetTextDatum(key);
-	rescore->scores[rescore->n] =
-		Float8GetDatum(churn_score_of_margin(rescore->version, margin));
-	rescore->n++;
+	values[0] = CStringGetTextDatum(key);
+	values[1] = Float8GetDatum(churn_score_of_margin(rescore->version,
+													 margin));
+	tuplestore_putvalues(rescore->store, rescore->desc, values, nulls);
 	MemoryContextSwitchTo(old);
-	if (rescore->n == BATCH_ROWS)
-		write_batch(rescore);
+	MemoryContextReset(rescore->row_context);
 	return true;
 }
 
@@ -241,43 +142,6 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 static void
 end_rows(DestReceiver *self)
 {
-}
-
-/*
- * The plan that writes a batch.
- */
-static SPIPlanPtr
-prepare_write(void)
-{
-	Oid			types[] = {TEXTARRAYOID, FLOAT8ARRAYOID, TEXTOID, INT4OID,
-	FLOAT8OID};
-	SPIPlanPtr	plan;
-
-	plan = SPI_prepare_cursor(
-							  "INSERT INTO churn.predictions AS p"
-							  " (customer_key, model, version, score, band, scored_at, origin) "
-							  "SELECT g.key, $3, $4, g.score,"
-							  " CASE WHEN g.score >= $5 THEN 'high'"
-							  " WHEN g.score >= $5 / 2 THEN 'medium' ELSE 'low' END,"
-							  " pg_catalog.statement_timestamp(), 'batch' "
-							  "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
-							  " AS g (key, score) "
-							  "LEFT JOIN churn.predictions o"
-							  " ON o.customer_key = g.key AND o.model = $3 "
-							  "WHERE o.score IS NULL OR o.score <> g.score OR o.version <> $4 "
-							  "ON CONFLICT (customer_key, model) DO UPDATE SET"
-							  " version = excluded.version, score = excluded.score,"
-							  " previous_score = CASE WHEN p.score = excluded.score"
-							  " THEN p.previous_score ELSE p.score END,"
-							  " band = excluded.band, reasons = NULL,"
-							  " scored_at = excluded.scored_at, lsn = NULL,"
-							  " origin = excluded.origin",
-							  lengthof(types), types,
-							  CURSOR_OPT_GENERIC_PLAN);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare: %s",
-			 SPI_result_code_string(SPI_result));
-	return plan;
 }
 
 /*
@@ -298,60 +162,113 @@ read_source(Rescore *rescore)
 }
 
 /*
- * Deletes the predictions of customers who are no longer in the source.  The
- * hashes are sorted by now.
+ * Orders hashes.
+ */
+static int
+compare_hashes(const void *a, const void *b)
+{
+	uint64		x = *(const uint64 *) a;
+	uint64		y = *(const uint64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Complains of a key that occurs twice: which of its scores should be kept?
+ * Two equal hashes only raise the suspicion.
  */
 static void
-delete_stale(Rescore *rescore)
+check_unique(Rescore *rescore)
 {
-	Oid			types[] = {TEXTOID, TEXTARRAYOID};
-	Datum		values[2];
-	ArrayBuildState *stale = initArrayResult(TEXTOID, rescore->context, true);
-	Portal		portal;
-	uint64		i;
+	size_t		i;
 
-	values[0] = CStringGetTextDatum(rescore->row->name);
-	SPI_execute_with_args("SELECT count(*) FROM churn.predictions"
-						  " WHERE model = $1", 1, types, values, NULL, false, 0);
-	if (SPI_processed == 1)
-	{
-		bool		isnull;
-		int64		present = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-														  SPI_tuptable->tupdesc,
-														  1, &isnull));
-
-		if (present == (int64) rescore->nhashes)
-			return;
-	}
-	portal = SPI_cursor_open_with_args(NULL,
-									   "SELECT customer_key FROM churn.predictions"
-									   " WHERE model = $1",
-									   1, types, values, NULL, false, 0);
-	for (;;)
-	{
-		SPI_cursor_fetch(portal, true, BATCH_ROWS);
-		if (SPI_processed == 0)
+	qsort(rescore->hashes, rescore->nhashes, sizeof(uint64), compare_hashes);
+	for (i = 1; i < rescore->nhashes; i++)
+		if (rescore->hashes[i] == rescore->hashes[i - 1])
 			break;
-		for (i = 0; i < SPI_processed; i++)
-		{
-			char	   *key = SPI_getvalue(SPI_tuptable->vals[i],
-										   SPI_tuptable->tupdesc, 1);
-			uint64		hash = churn_hash64(key, strlen(key), 0);
+	if (i >= rescore->nhashes)
+		return;
+	SPI_execute("SELECT key FROM churn_scored GROUP BY key"
+				" HAVING count(*) > 1 LIMIT 1", true, 1);
+	if (SPI_processed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("key \"%s\" of model \"%s\" is not unique in its source",
+						rescore->row->key, rescore->row->name),
+				 errdetail("Value \"%s\" occurs more than once.",
+						   SPI_getvalue(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, 1)),
+				 errhint("Train the model with a key that identifies a row.")));
+}
 
-			if (bsearch(&hash, rescore->hashes, rescore->nhashes,
-						sizeof(uint64), compare_hashes) == NULL)
-				accumArrayResult(stale, CStringGetTextDatum(key), false,
-								 TEXTOID, rescore->context);
-		}
-		SPI_freetuptable(SPI_tuptable);
-		CHECK_FOR_INTERRUPTS();
-	}
-	SPI_cursor_close(portal);
-	values[1] = makeArrayResult(stale, rescore->context);
-	SPI_execute_with_args("DELETE FROM churn.predictions"
-						  " WHERE model = $1 AND customer_key = ANY ($2)",
-						  2, types, values, NULL, false, 0);
-	rescore->written += SPI_processed;
+/*
+ * Lets what is stored be read as relation churn_scored in this SPI session.
+ */
+static void
+register_scored(Rescore *rescore)
+{
+	EphemeralNamedRelation scored;
+
+	scored = MemoryContextAllocZero(rescore->context,
+									sizeof(EphemeralNamedRelationData));
+	scored->md.name = "churn_scored";
+	scored->md.reliddesc = InvalidOid;
+	scored->md.tupdesc = rescore->desc;
+	scored->md.enrtype = ENR_NAMED_TUPLESTORE;
+	scored->md.enrtuples = rescore->nhashes;
+	scored->reldata = rescore->store;
+	if (SPI_register_relation(scored) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register relation churn_scored");
+}
+
+/*
+ * Writes what is new or changed into churn.predictions and deletes what is
+ * gone.  Returns the number of rows written or deleted.
+ */
+static uint64
+write_predictions(Rescore *rescore)
+{
+	Oid			types[] = {TEXTOID, INT4OID, FLOAT8OID};
+	Datum		values[3];
+	uint64		written;
+	int64		present;
+	bool		isnull;
+
+	values[0] = CStringGetTextDatum(rescore->version->name);
+	values[1] = Int32GetDatum(rescore->version->version);
+	values[2] = Float8GetDatum(rescore->version->model->threshold);
+	SPI_execute_with_args(
+						  "INSERT INTO churn.predictions AS p"
+						  " (customer_key, model, version, score, band, scored_at, origin) "
+						  "SELECT s.key, $1, $2, s.score,"
+						  " CASE WHEN s.score >= $3 THEN 'high'"
+						  " WHEN s.score >= $3 / 2 THEN 'medium' ELSE 'low' END,"
+						  " statement_timestamp(), 'batch' "
+						  "FROM churn_scored s LEFT JOIN churn.predictions o"
+						  " ON o.customer_key = s.key AND o.model = $1 "
+						  "WHERE o.score IS NULL OR o.score <> s.score OR o.version <> $2 "
+						  "ON CONFLICT (customer_key, model) DO UPDATE SET"
+						  " version = excluded.version, score = excluded.score,"
+						  " previous_score = CASE WHEN p.score = excluded.score"
+						  " THEN p.previous_score ELSE p.score END,"
+						  " band = excluded.band, reasons = NULL,"
+						  " scored_at = excluded.scored_at, lsn = NULL,"
+						  " origin = excluded.origin",
+						  lengthof(types), types, values, NULL, false, 0);
+	written = SPI_processed;
+
+	SPI_execute_with_args("SELECT count(*) FROM churn.predictions"
+						  " WHERE model = $1",
+						  1, types, values, NULL, false, 0);
+	present = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+										  SPI_tuptable->tupdesc, 1, &isnull));
+	if (present == (int64) rescore->nhashes)
+		return written;
+	SPI_execute_with_args("DELETE FROM churn.predictions p WHERE model = $1"
+						  " AND NOT EXISTS (SELECT FROM churn_scored s"
+						  " WHERE s.key = p.customer_key)",
+						  1, types, values, NULL, false, 0);
+	return written + SPI_processed;
 }
 
 /*
@@ -378,8 +295,8 @@ make_rescore(const char *model, MemoryContext context)
 	Rescore    *rescore = palloc0(sizeof(Rescore));
 
 	rescore->context = context;
-	rescore->batch = AllocSetContextCreate(context, "churn rescore batch",
-										   ALLOCSET_DEFAULT_SIZES);
+	rescore->row_context = AllocSetContextCreate(context, "churn rescore row",
+												 ALLOCSET_DEFAULT_SIZES);
 	rescore->row = churn_registry_model(model, GetActiveSnapshot(), false);
 	if (rescore->row->key == NULL || rescore->row->source_query == NULL)
 		ereport(ERROR,
@@ -394,15 +311,17 @@ make_rescore(const char *model, MemoryContext context)
 	rescore->workspace =
 		(void *) TYPEALIGN(32,
 						   palloc(churn_evaluator_workspace(rescore->version->evaluator) + 32));
-	rescore->keys = palloc(sizeof(Datum) * BATCH_ROWS);
-	rescore->scores = palloc(sizeof(Datum) * BATCH_ROWS);
-	rescore->room = BATCH_ROWS;
+	rescore->desc = CreateTemplateTupleDesc(2);
+	TupleDescInitEntry(rescore->desc, 1, "key", TEXTOID, -1, 0);
+	TupleDescInitEntry(rescore->desc, 2, "score", FLOAT8OID, -1, 0);
+	rescore->room = 1024;
 	rescore->hashes = palloc(sizeof(uint64) * rescore->room);
 	rescore->pub.receiveSlot = receive_row;
 	rescore->pub.rStartup = start_rows;
 	rescore->pub.rShutdown = end_rows;
 	rescore->pub.rDestroy = end_rows;
 	rescore->pub.mydest = DestNone;
+	rescore->store = tuplestore_begin_heap(false, false, work_mem);
 	MemoryContextSwitchTo(old);
 	return rescore;
 }
@@ -429,17 +348,14 @@ churn_rescore(PG_FUNCTION_ARGS)
 	rescore = make_rescore(model, context);
 	SPI_connect();
 	lock_predictions(model);
-	saved = churn_role_become_owner();
-	rescore->write = prepare_write();
-	churn_role_restore(saved);
 	read_source(rescore);
-	write_batch(rescore);
-	check_unique(rescore, rescore->hashes, rescore->nhashes);
 	saved = churn_role_become_owner();
-	delete_stale(rescore);
+	register_scored(rescore);
+	check_unique(rescore);
+	written = write_predictions(rescore);
 	churn_role_restore(saved);
 	SPI_finish();
-	written = rescore->written;
+	tuplestore_end(rescore->store);
 	MemoryContextDelete(context);
 	PG_RETURN_INT64((int64) written);
 }

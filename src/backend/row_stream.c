@@ -88,10 +88,10 @@ send_frame(ChurnRowStream *stream)
  * Writes a length of two bytes and the text; returns where the next goes.
  */
 static inline char *
-put_text(char *p, const char *text, uint16 length)
+put_text(char *p, const char *string, uint16 length)
 {
 	memcpy(p, &length, sizeof(length));
-	memcpy(p + sizeof(length), text, length);
+	memcpy(p + sizeof(length), string, length);
 	return p + sizeof(length) + length;
 }
 
@@ -132,7 +132,7 @@ static inline char *
 put_value(char *p, const ChurnReader *reader, Datum value, bool isnull,
 		  DateADT as_of, bool has_as_of)
 {
-	const char *text;
+	const char *string;
 	size_t		length;
 
 	if (reader->kind != CHURN_COLUMN_TEXT)
@@ -145,10 +145,10 @@ put_value(char *p, const ChurnReader *reader, Datum value, bool isnull,
 		return put_mark(p, CHURN_TEXT_NULL);
 	if (is_long(reader, value))
 		return put_mark(p, CHURN_TEXT_LONG);
-	text = churn_reader_text(reader, value, &length);
+	string = churn_reader_text(reader, value, &length);
 	if (length > CHURN_TEXT_MAX)
 		return put_mark(p, CHURN_TEXT_LONG);
-	return put_text(p, text, (uint16) length);
+	return put_text(p, string, (uint16) length);
 }
 
 /*
@@ -173,7 +173,7 @@ static char *
 put_key(ChurnRowStream *stream, char *p, Datum value)
 {
 	char		buffer[SHORT_TEXT + 1];
-	const char *text = buffer;
+	const char *string = buffer;
 	Size		length;
 	int			utc = 0;		/* seconds west of Greenwich */
 
@@ -199,16 +199,16 @@ put_key(ChurnRowStream *stream, char *p, Datum value)
 		case VARCHAROID:
 			length = toast_raw_datum_size(value) - VARHDRSZ;
 			if (length <= CHURN_TEXT_MAX)
-				text = VARDATA_ANY(PG_DETOAST_DATUM_PACKED(value));
+				string = VARDATA_ANY(PG_DETOAST_DATUM_PACKED(value));
 			break;
 		default:
-			text = OutputFunctionCall(&stream->key_output, value);
-			length = strlen(text);
+			string = OutputFunctionCall(&stream->key_output, value);
+			length = strlen(string);
 			break;
 	}
 	if (length > CHURN_TEXT_MAX)
 		long_key(stream, length);
-	return put_text(p, text, (uint16) length);
+	return put_text(p, string, (uint16) length);
 }
 
 /*

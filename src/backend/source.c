@@ -42,21 +42,21 @@
  * Skips blanks and comments.
  */
 static const char *
-skip_blanks(const char *text)
+skip_blanks(const char *string)
 {
 	for (;;)
 	{
 		const char *end;
 
-		while (isspace((unsigned char) *text))
-			text++;
-		if (text[0] == '-' && text[1] == '-')
-			text += strcspn(text, "\n");
-		else if (text[0] == '/' && text[1] == '*' &&
-				 (end = strstr(text + 2, "*/")) != NULL)
-			text = end + 2;
+		while (isspace((unsigned char) *string))
+			string++;
+		if (string[0] == '-' && string[1] == '-')
+			string += strcspn(string, "\n");
+		else if (string[0] == '/' && string[1] == '*' &&
+				 (end = strstr(string + 2, "*/")) != NULL)
+			string = end + 2;
 		else
-			return text;
+			return string;
 	}
 }
 
@@ -65,23 +65,23 @@ skip_blanks(const char *text)
  * words that begin one and then something other than the rest of a name.
  */
 static bool
-is_query(const char *text)
+is_query(const char *string)
 {
 	static const char *const words[] = {"select", "values", "with", "table"};
 	size_t		i;
 
-	text = skip_blanks(text);
-	if (*text == '(')
+	string = skip_blanks(string);
+	if (*string == '(')
 		return true;
 	for (i = 0; i < lengthof(words); i++)
 	{
 		size_t		length = strlen(words[i]);
 		const char *rest;
 
-		if (pg_strncasecmp(text, words[i], length) != 0)
+		if (pg_strncasecmp(string, words[i], length) != 0)
 			continue;
-		rest = skip_blanks(text + length);
-		if (rest == text + length)
+		rest = skip_blanks(string + length);
+		if (rest == string + length)
 			return strchr("('\"*+-", *rest) != NULL && *rest != '\0';
 		return *rest != '\0' && *rest != '.';
 	}
@@ -297,9 +297,9 @@ check_query(SPIPlanPtr plan)
  * Prepares a statement, in SPI's memory, which lives until SPI_finish().
  */
 static SPIPlanPtr
-prepare(const char *text)
+prepare(const char *string)
 {
-	SPIPlanPtr	plan = SPI_prepare_cursor(text, 0, NULL,
+	SPIPlanPtr	plan = SPI_prepare_cursor(string, 0, NULL,
 										  CURSOR_OPT_PARALLEL_OK);
 
 	if (plan == NULL)
@@ -313,10 +313,10 @@ prepare(const char *text)
  * search_path: the query with every name qualified.
  */
 static char *
-qualified_query(CachedPlanSource *plan, const char *text)
+qualified_query(CachedPlanSource *plan, const char *string)
 {
-	Query	   *query = parse_analyze_fixedparams(plan->raw_parse_tree, text,
-												  NULL, 0, NULL);
+	RawStmt    *raw = copyObject(plan->raw_parse_tree); /* it is scribbled on */
+	Query	   *query = parse_analyze_fixedparams(raw, string, NULL, 0, NULL);
 	int			nestlevel = NewGUCNestLevel();
 	char	   *result;
 
@@ -359,7 +359,7 @@ open_query(ChurnSource *source)
  * Finds out what the source is.
  */
 ChurnSource *
-churn_source_open(const char *text, MemoryContext context)
+churn_source_open(const char *string, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ChurnSource *source = palloc0(sizeof(ChurnSource));
@@ -367,17 +367,17 @@ churn_source_open(const char *text, MemoryContext context)
 	List	   *strings = NIL;
 	ListCell   *cell;
 
-	source->text = pstrdup(text);
+	source->text = pstrdup(string);
 	source->primary_key = -1;
-	if (is_query(text))
+	if (is_query(string))
 		open_query(source);
 	else
 	{
-		if (!SplitIdentifierString(pstrdup(text), '.', &names) || names == NIL)
+		if (!SplitIdentifierString(pstrdup(string), '.', &names) || names == NIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("source is neither the name of a table or view nor a query"),
-					 errdetail("The source given is \"%s\".", text),
+					 errdetail("The source given is \"%s\".", string),
 					 errhint("Give the name of a table or view, or one SELECT, VALUES or WITH query.")));
 		foreach(cell, names)
 			strings = lappend(strings, makeString(lfirst(cell)));

@@ -12,17 +12,14 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -31,201 +28,13 @@
 #include "churn/xgboost.h"
 
 #include "compat.h"
-#include "register.h"
 #include "row_stream.h"
+#include "train.h"
 
 PG_FUNCTION_INFO_V1(churn_train);
 
-/* Arguments of churn_train(). */
-enum
-{
-	ARG_SOURCE,
-	ARG_LABEL,
-	ARG_KEY,
-	ARG_MODEL,
-	ARG_ALGORITHM,
-	ARG_POSITIVE,
-	ARG_EXCLUDE,
-	ARG_TRANSFORM,
-	ARG_PARAMS,
-	ARG_OPTIONS
-};
-
 /* Columns of its result. */
 #define RESULT_COLUMNS	12
-
-/* One call of churn_train(), and all that it knows by and by. */
-typedef struct Training
-{
-	MemoryContext context;
-	ChurnArena	arena;			/* over context */
-	char	   *source_text;
-	char	   *label_name;
-	char	   *key_name;
-	char	   *positive;
-	char	   *algorithm;
-	List	   *exclude;		/* of strings */
-	char	   *params;			/* JSON, or NULL */
-	char	   *options;		/* JSON, less what is our own, or NULL */
-	char	   *as_of;
-	ChurnRegistration registration;
-	ChurnTracker tracker;
-	ChurnVersion *champion;		/* NULL if none can score the source */
-	ChurnSource *source;
-	ChurnColumns *columns;
-	ChurnLabel	label;
-	ChurnValue *result;			/* what the trainer says of the model */
-} Training;
-
-/*
- * A text argument as a C string; NULL for NULL.
- */
-static char *
-text_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-/*
- * An argument that must be a JSON object; NULL for NULL.
- */
-static Jsonb *
-object_argument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	Jsonb	   *object;
-
-	if (PG_ARGISNULL(argument))
-		return NULL;
-	object = PG_GETARG_JSONB_P(argument);
-	if (!JB_ROOT_IS_OBJECT(object))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be a JSON object", name)));
-	return object;
-}
-
-static char *
-object_text(Jsonb *object)
-{
-	return JsonbToCString(NULL, &object->root, VARSIZE(object));
-}
-
-/*
- * The names in an array of text.
- */
-static List *
-name_list(ArrayType *array)
-{
-	Datum	   *values;
-	bool	   *nulls;
-	int			count;
-	List	   *names = NIL;
-	int			i;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values,
-					  &nulls, &count);
-	for (i = 0; i < count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("exclude must not contain nulls")));
-		names = lappend(names, TextDatumGetCString(values[i]));
-	}
-	return names;
-}
-
-/*
- * The names as a JSON array.
- */
-static char *
-name_list_json(List *names)
-{
-	StringInfoData json;
-	ListCell   *cell;
-
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '[');
-	foreach(cell, names)
-	{
-		if (json.len > 1)
-			appendStringInfoString(&json, ", ");
-		churn_escape_json(&json, lfirst(cell));
-	}
-	appendStringInfoChar(&json, ']');
-	return json.data;
-}
-
-/*
- * Takes the extension's own options out of the caller's; the rest is for the
- * trainer, which knows what there is.
- */
-static void
-read_options(Training *training, Jsonb *options)
-{
-	static const char *const own[] = {"promote", "as_of"};
-	JsonbValue	buffer;
-	JsonbValue *as_of;
-	Datum		rest = JsonbPGetDatum(options);
-	size_t		i;
-
-	as_of = getKeyJsonValueFromContainer(&options->root, "as_of",
-										 strlen("as_of"), &buffer);
-	if (as_of != NULL && as_of->type == jbvString)
-		training->as_of = pnstrdup(as_of->val.string.val,
-								   as_of->val.string.len);
-	else if (as_of != NULL && as_of->type != jbvNull)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"as_of\" must be a string"),
-				 errhint("It is a date written YYYY-MM-DD, or the name of a column.")));
-	for (i = 0; i < lengthof(own); i++)
-		rest = DirectFunctionCall2(jsonb_delete, rest,
-								   CStringGetTextDatum(own[i]));
-	training->options = object_text(DatumGetJsonbP(rest));
-}
-
-/*
- * Reads the arguments.  What needs the source to be checked comes later.
- */
-static void
-read_arguments(Training *training, FunctionCallInfo fcinfo)
-{
-	ChurnRegistration *registration = &training->registration;
-	Jsonb	   *transform = object_argument(fcinfo, ARG_TRANSFORM, "transform");
-	Jsonb	   *params = object_argument(fcinfo, ARG_PARAMS, "params");
-
-	if (PG_ARGISNULL(ARG_SOURCE) || PG_ARGISNULL(ARG_LABEL))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("source and label must not be null")));
-	if (transform != NULL && JB_ROOT_COUNT(transform) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("transforms are not available in this version"),
-				 errhint("Compute derived columns in a view or in the query that is the source.")));
-	training->source_text = text_argument(fcinfo, ARG_SOURCE);
-	training->label_name = text_argument(fcinfo, ARG_LABEL);
-	training->key_name = text_argument(fcinfo, ARG_KEY);
-	training->positive = text_argument(fcinfo, ARG_POSITIVE);
-	training->algorithm = text_argument(fcinfo, ARG_ALGORITHM);
-	if (!PG_ARGISNULL(ARG_EXCLUDE))
-	{
-		training->exclude = name_list(PG_GETARG_ARRAYTYPE_P(ARG_EXCLUDE));
-		registration->exclude = name_list_json(training->exclude);
-	}
-	if (params != NULL)
-		training->params = object_text(params);
-	registration->model = text_argument(fcinfo, ARG_MODEL);
-	registration->options = object_argument(fcinfo, ARG_OPTIONS, "options");
-	if (registration->options != NULL)
-		read_options(training, registration->options);
-	registration->origin = "train";
-	registration->source = training->source_text;
-	registration->label = training->label_name;
-	registration->positive = training->positive;
-}
 
 /*
  * Loads the champion of an existing model.  One that is damaged must not keep
@@ -233,7 +42,7 @@ read_arguments(Training *training, FunctionCallInfo fcinfo)
  * is done in a subtransaction.
  */
 static ChurnVersion *
-load_champion(Training *training)
+load_champion(ChurnTraining *training)
 {
 	ChurnModelRow *present = training->registration.present;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -275,7 +84,7 @@ load_champion(Training *training)
  * Finds the champion that the new version is to be compared with.
  */
 static void
-choose_champion(Training *training)
+choose_champion(ChurnTraining *training)
 {
 	ChurnModelRow *present = training->registration.present;
 	ChurnVersion *champion;
@@ -298,7 +107,7 @@ choose_champion(Training *training)
  * Decides what is trained on what, and whether the caller may.
  */
 static void
-choose(Training *training)
+choose(ChurnTraining *training)
 {
 	ChurnRegistration *registration = &training->registration;
 	ChurnColumns *columns;
@@ -338,7 +147,7 @@ choose(Training *training)
  * Sends the configuration, and waits until the trainer accepts it.
  */
 static void
-send_config(Training *training, ChurnChannel *channel, double estimate)
+send_config(ChurnTraining *training, ChurnChannel *channel, double estimate)
 {
 	const ChurnColumns *columns = training->columns;
 	TupleDesc	desc = training->source->desc;
@@ -400,7 +209,7 @@ send_config(Training *training, ChurnChannel *channel, double estimate)
  * Tells the client that all rows are read.
  */
 static void
-tell_rows(const Training *training, int64 rows)
+tell_rows(const ChurnTraining *training, int64 rows)
 {
 	if (training->label.missing > 0)
 		ereport(NOTICE,
@@ -417,7 +226,7 @@ tell_rows(const Training *training, int64 rows)
  * the caller's rights.
  */
 static void
-stream_rows(Training *training, ChurnChannel *channel,
+stream_rows(ChurnTraining *training, ChurnChannel *channel,
 			const ChurnSourcePlan *plan)
 {
 	ChurnRowStream *stream;
@@ -445,7 +254,7 @@ stream_rows(Training *training, ChurnChannel *channel,
  * Trains: from the choice of columns to the trainer's result.
  */
 static ChurnChannel *
-run_trainer(Training *training)
+run_trainer(ChurnTraining *training)
 {
 	ChurnSourcePlan *plan;
 	ChurnChannel *channel;
@@ -493,7 +302,7 @@ uses_ages(const ChurnModel *model)
  * without ages.
  */
 static char *
-as_of_text(const Training *training, const ChurnModel *model)
+as_of_text(const ChurnTraining *training, const ChurnModel *model)
 {
 	const ChurnColumns *columns = training->columns;
 	int			year;
@@ -512,7 +321,7 @@ as_of_text(const Training *training, const ChurnModel *model)
  * Adds to the trainer's result what the registry calls by its own names.
  */
 static char *
-complete_result(Training *training)
+complete_result(ChurnTraining *training)
 {
 	ChurnArena *arena = &training->arena;
 	ChurnValue *result = training->result;
@@ -542,7 +351,7 @@ complete_result(Training *training)
  * Checks and compiles the trainer's model and registers it.
  */
 static void
-register_result(Training *training, const ChurnChannel *channel)
+register_result(ChurnTraining *training, const ChurnChannel *channel)
 {
 	ChurnRegistration *registration = &training->registration;
 	ChurnArtifact *artifact;
@@ -610,7 +419,7 @@ metric_column(const ChurnValue *result, const char *name, Datum *value,
  * The row that churn_train() returns.
  */
 static Datum
-result_row(const Training *training, TupleDesc desc)
+result_row(const ChurnTraining *training, TupleDesc desc)
 {
 	static const char *const metrics[] = {"pr_auc", "roc_auc", "f1",
 	"precision", "recall"};
@@ -652,7 +461,7 @@ churn_train(PG_FUNCTION_ARGS)
 												  "churn train",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Training   *training = palloc0(sizeof(Training));
+	ChurnTraining *training = palloc0(sizeof(ChurnTraining));
 	ChurnChannel *channel;
 	TupleDesc	desc;
 	Datum		row;
@@ -666,7 +475,7 @@ churn_train(PG_FUNCTION_ARGS)
 	training->arena = churn_memory_arena(context);
 	training->registration.started_at = GetCurrentTimestamp();
 	(void) churn_registry_relation("models");
-	read_arguments(training, fcinfo);
+	churn_training_arguments(training, fcinfo);
 	channel = run_trainer(training);
 	register_result(training, channel);
 	MemoryContextSwitchTo(old);

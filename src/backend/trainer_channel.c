@@ -66,18 +66,18 @@ protocol_violation(const char *what)
  */
 static ChurnValue *
 read_object(ChurnChannel *channel, const char *payload, Size length,
-			char **text)
+			char **string)
 {
 	ChurnArena	arena = churn_memory_arena(CurrentMemoryContext);
 	ChurnError	error;
 	ChurnValue *value;
 
-	*text = MemoryContextAlloc(channel->context, length + 1);
-	memcpy(*text, payload, length);
-	(*text)[length] = '\0';
-	if (strlen(*text) != length || !pg_verifymbstr(*text, length, true))
+	*string = MemoryContextAlloc(channel->context, length + 1);
+	memcpy(*string, payload, length);
+	(*string)[length] = '\0';
+	if (strlen(*string) != length || !pg_verifymbstr(*string, length, true))
 		protocol_violation("text is not in the encoding of the database");
-	value = churn_json_read(*text, length, &arena, &error);
+	value = churn_json_read(*string, length, &arena, &error);
 	if (value == NULL)
 		protocol_violation(error.message);
 	if (value->kind != CHURN_VALUE_OBJECT)
@@ -107,8 +107,8 @@ failure_code(const char *sqlstate)
 static void
 pass_on(ChurnChannel *channel, bool failed, const char *payload, Size length)
 {
-	char	   *text;
-	ChurnValue *value = read_object(channel, payload, length, &text);
+	char	   *string;
+	ChurnValue *value = read_object(channel, payload, length, &string);
 	const char *message = churn_value_text(value, "message", "no message");
 	const char *detail = churn_value_text(value, "detail", NULL);
 	const char *hint = churn_value_text(value, "hint", NULL);
@@ -124,7 +124,7 @@ pass_on(ChurnChannel *channel, bool failed, const char *payload, Size length)
 			(errmsg_internal("%s", message),
 			 detail != NULL ? errdetail_internal("%s", detail) : 0,
 			 hint != NULL ? errhint("%s", hint) : 0));
-	pfree(text);
+	pfree(string);
 }
 
 /*

@@ -128,21 +128,23 @@ fill_slots(ChurnDictionary *dictionary, uint32_t ncategories,
 		uint64_t	head = text_head(text, length);
 		uint64_t	hash = text_hash(head, text, length, dictionary->seed);
 		uint32_t	at = (uint32_t) (hash >> dictionary->shift);
+		DictionarySlot *slot = &dictionary->slots[at];
 
-		if (dictionary->slots[at].code >= 0)
+		if (slot->code >= 0)
 			displaced++;
-		for (; dictionary->slots[at].code >= 0; at = (at + 1) & dictionary->mask)
+		while (slot->code >= 0)
 		{
-			if (slot_matches(dictionary, &dictionary->slots[at], head, text,
-							 length))
+			if (slot_matches(dictionary, slot, head, text, length))
 			{
 				*duplicate = code;
 				return -1;
 			}
+			at = (at + 1) & dictionary->mask;
+			slot = &dictionary->slots[at];
 		}
-		dictionary->slots[at].head = head;
-		dictionary->slots[at].length = (uint32_t) length;
-		dictionary->slots[at].code = (int32_t) code;
+		slot->head = head;
+		slot->length = (uint32_t) length;
+		slot->code = (int32_t) code;
 	}
 	return displaced;
 }

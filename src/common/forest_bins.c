@@ -120,7 +120,7 @@ make_grid(ChurnBinner *binner, ChurnArena *keep, ChurnError *error)
 	return true;
 }
 
-/* Sorts the thresholds of a binner's nodes and ranks each node's among them. */
+/* Sorts the thresholds of a binner's nodes and ranks each node's. */
 static bool
 make_numeric(const ChurnForest *forest, ChurnBinner *binner, uint32_t *ranks,
 			 ChurnArena *keep, ChurnArena *scratch, ChurnError *error)
@@ -210,7 +210,7 @@ refine(Partition *partition, const uint32_t *words, uint32_t nwords)
 		}
 }
 
-/* Returns one more than the highest category that any node of the binner has. */
+/* Returns one more than the highest category in any set of the binner. */
 static uint32_t
 count_codes(const ChurnForest *forest, const ChurnBinner *binner)
 {
@@ -228,11 +228,10 @@ count_codes(const ChurnForest *forest, const ChurnBinner *binner)
 
 			if (word != 0)
 			{
-				uint32_t	last = nwords * 32 + 31 -
-					(uint32_t) __builtin_clz(word);
+				uint32_t	unused = (uint32_t) __builtin_clz(word);
 
-				if (last >= ncodes)
-					ncodes = last + 1;
+				if (nwords * 32 + 32 - unused > ncodes)
+					ncodes = nwords * 32 + 32 - unused;
 				break;
 			}
 		}
@@ -286,7 +285,8 @@ make_categorical(const ChurnForest *forest, ChurnBinner *binner,
 	}
 	if (partition->ngroups + 2 > CHURN_MAX_BINS)
 		return churn_fail(error, CHURN_ERROR_LIMIT,
-						  "feature %u has %u groups of categories, more than %u",
+						  "feature %u has %u groups of categories, more "
+						  "than %u",
 						  binner->feature, partition->ngroups, CHURN_MAX_BINS);
 
 	code_bins = churn_arena_array(keep, binner->ncodes, sizeof(uint16_t),
@@ -299,14 +299,14 @@ make_categorical(const ChurnForest *forest, ChurnBinner *binner,
 		partition->bin_of[i] = none;
 	for (i = 0; i < binner->ncodes; i++)
 	{
-		uint32_t   *bin = &partition->bin_of[partition->group_of[i]];
+		uint32_t	group = partition->group_of[i];
 
-		if (*bin == none)
+		if (partition->bin_of[group] == none)
 		{
-			*bin = nbins;
+			partition->bin_of[group] = nbins;
 			examples[nbins++] = i;
 		}
-		code_bins[i] = (uint16_t) *bin;
+		code_bins[i] = (uint16_t) partition->bin_of[group];
 	}
 
 	binner->code_bins = code_bins;
@@ -341,7 +341,8 @@ collect(const ChurnForest *forest, ChurnArena *keep, ChurnArena *scratch,
 	uint32_t	i;
 
 	starts = churn_arena_array(scratch, nkeys + 1, sizeof(uint32_t), error);
-	order = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t), error);
+	order = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t),
+							  error);
 	if (starts == NULL || order == NULL)
 		return false;
 	for (i = 0; i < forest->nnodes; i++)
@@ -388,7 +389,8 @@ churn_bins_make(const ChurnForest *forest, ChurnArena *keep,
 	uint32_t	i;
 
 	memset(bins, 0, sizeof(*bins));
-	ranks = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t), error);
+	ranks = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t),
+							  error);
 	if (ranks == NULL || !collect(forest, keep, scratch, bins, error))
 		return false;
 	bins->ranks = ranks;

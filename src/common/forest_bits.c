@@ -109,6 +109,7 @@ churn_bits_plan(const ChurnForest *forest, const ChurnBins *bins,
 	const uint32_t limits[] = {LARGEST_PRODUCT, MEDIUM_PRODUCT, 1};
 	uint32_t	most = most_leaves(forest);
 	size_t		blocks;
+	size_t		per_block;
 	size_t		i;
 
 	memset(plan, 0, sizeof(*plan));
@@ -118,8 +119,8 @@ churn_bits_plan(const ChurnForest *forest, const ChurnBins *bins,
 	if (most > plan->width)
 		return churn_fail(error, CHURN_ERROR_LIMIT,
 						  "a tree has %u leaves, more than 64", most);
-	blocks = ((size_t) forest->ntrees * plan->width / 8 + CHURN_BITS_BLOCK - 1) /
-		CHURN_BITS_BLOCK;
+	per_block = CHURN_BITS_BLOCK * 8 / plan->width;
+	blocks = (forest->ntrees + per_block - 1) / per_block;
 	plan->row_bytes = blocks * CHURN_BITS_BLOCK;
 	plan->group_of = churn_arena_array(scratch, bins->nbinners,
 									   sizeof(uint32_t), error);
@@ -163,8 +164,10 @@ number_leaves(BitsBuild *build, float *leaves, ChurnArena *scratch,
 	uint32_t	t;
 	uint32_t	i;
 
-	count = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t), error);
-	start = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t), error);
+	count = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t),
+							  error);
+	start = churn_arena_array(scratch, forest->nnodes, sizeof(uint32_t),
+							  error);
 	build->tree_of = churn_arena_array(scratch, forest->nnodes,
 									   sizeof(uint32_t), error);
 	build->keeps = churn_arena_array(scratch, forest->nnodes, sizeof(uint64_t),

@@ -15,7 +15,7 @@
 typedef struct ChurnBitsMember
 {
 	const ChurnBinner *binner;
-	uint32_t	stride;			/* weight of its bin in the group's row number */
+	uint32_t	stride;			/* of its bin in the group's row number */
 	const uint8_t *rows;		/* its own rows by bin, for rare bins */
 } ChurnBitsMember;
 
@@ -29,8 +29,8 @@ typedef struct ChurnBitsGroup
 typedef struct ChurnBitsState ChurnBitsState;
 
 typedef float (*ChurnBitsKernel) (const ChurnBitsState *state,
-							 const uint8_t *const *rows, uint32_t nrows,
-							 float margin);
+								  const uint8_t *const *rows, uint32_t nrows,
+								  float margin);
 
 struct ChurnBitsState
 {
@@ -39,7 +39,7 @@ struct ChurnBitsState
 	size_t		row_bytes;
 	const ChurnBitsGroup *groups;
 	const float *leaves;		/* width of them for each tree */
-	ChurnBitsKernel	kernel;
+	ChurnBitsKernel kernel;
 };
 
 /* The fastest kernel for masks of that width, or the one without AVX2. */

@@ -11,8 +11,11 @@
 #include <immintrin.h>
 #endif
 
+/* Kernels are inlined where the width of masks is a constant. */
+#define FORCE_INLINE static inline __attribute__((always_inline))
+
 /* Returns the number of the lowest leaf in the mask of the i-th tree. */
-static inline __attribute__((always_inline)) uint32_t
+FORCE_INLINE uint32_t
 lowest_leaf(const uint8_t *masks, uint32_t i, const uint32_t width)
 {
 	uint64_t	mask64;
@@ -39,7 +42,7 @@ lowest_leaf(const uint8_t *masks, uint32_t i, const uint32_t width)
  * Adds the leaves of n trees.  The sum is a chain of float additions in the
  * order of the trees; splitting it would change the result.
  */
-static inline __attribute__((always_inline)) float
+FORCE_INLINE float
 add_leaves(float margin, const uint8_t *masks, const float *leaves, uint32_t n,
 		   const uint32_t width)
 {
@@ -53,7 +56,7 @@ add_leaves(float margin, const uint8_t *masks, const float *leaves, uint32_t n,
 }
 
 /* The same for a block of masks, eight trees at a time. */
-static inline __attribute__((always_inline)) float
+FORCE_INLINE float
 add_block(float margin, const uint8_t *masks, const float *leaves, uint32_t n,
 		  const uint32_t width)
 {
@@ -83,7 +86,8 @@ add_block(float margin, const uint8_t *masks, const float *leaves, uint32_t n,
 
 /* Number of trees in the block that begins with tree first. */
 static inline uint32_t
-trees_in_block(const ChurnBitsState *state, uint32_t first, const uint32_t width)
+trees_in_block(const ChurnBitsState *state, uint32_t first,
+			   const uint32_t width)
 {
 	const uint32_t all = CHURN_BITS_BLOCK * 8 / width;
 	uint32_t	left = state->ntrees - first;
@@ -97,7 +101,7 @@ trees_in_block(const ChurnBitsState *state, uint32_t first, const uint32_t width
  */
 typedef uint64_t Vector __attribute__((vector_size(16)));
 
-static inline __attribute__((always_inline)) float
+FORCE_INLINE float
 portable_kernel(const ChurnBitsState *state, const uint8_t *const *rows,
 				uint32_t nrows, float margin, const uint32_t width)
 {
@@ -130,14 +134,15 @@ portable_kernel(const ChurnBitsState *state, const uint8_t *const *rows,
 
 #ifdef HAVE_AVX2_KERNELS
 #define AVX2_TARGET __attribute__((target("avx2,bmi")))
+#define AVX2_INLINE AVX2_TARGET FORCE_INLINE
 
 /* The kernel for processors with AVX2 and BMI1. */
-AVX2_TARGET static inline __attribute__((always_inline)) float
+AVX2_INLINE float
 avx2_kernel(const ChurnBitsState *state, const uint8_t *const *rows,
 			uint32_t nrows, float margin, const uint32_t width)
 {
 	const uint32_t per_block = CHURN_BITS_BLOCK * 8 / width;
-	uint8_t		block[CHURN_BITS_BLOCK] __attribute__((aligned(CHURN_BITS_BLOCK)));
+	_Alignas(CHURN_BITS_BLOCK) uint8_t block[CHURN_BITS_BLOCK];
 	size_t		offset = 0;
 	uint32_t	tree;
 
@@ -206,7 +211,8 @@ churn_bits_kernel(uint32_t width, bool portable)
  * bins; where a member is in a rare one, each member has its own.
  */
 static uint32_t
-find_rows(const ChurnBitsState *state, const float *features, const uint8_t **rows)
+find_rows(const ChurnBitsState *state, const float *features,
+		  const uint8_t **rows)
 {
 	uint32_t	nrows = 0;
 	uint32_t	g;
@@ -247,7 +253,7 @@ find_rows(const ChurnBitsState *state, const float *features, const uint8_t **ro
 /* The margin of one row; see churn/forest.h. */
 float
 churn_bits_margin(const ChurnEvaluator *evaluator, const float *features,
-			void *workspace)
+				  void *workspace)
 {
 	const ChurnBitsState *state = evaluator->state;
 	const uint8_t **rows = workspace;

@@ -120,8 +120,11 @@ fill_slots(const DeepState *state, const float *features, uint16_t *slots)
 	}
 }
 
+/* Walks are inlined where it is known whether there are bitsets. */
+#define FORCE_INLINE static inline __attribute__((always_inline))
+
 /* Takes one step in one tree. */
-static inline __attribute__((always_inline)) uint32_t
+FORCE_INLINE uint32_t
 step(const DeepState *state, const uint16_t *slots, uint32_t at,
 	 const bool sets)
 {
@@ -136,7 +139,7 @@ step(const DeepState *state, const uint16_t *slots, uint32_t at,
 }
 
 /* Walks the trees of a group to their leaves. */
-static inline __attribute__((always_inline)) void
+FORCE_INLINE void
 walk(const DeepState *state, const DeepGroup *group, const uint16_t *slots,
 	 uint32_t *at, const bool sets)
 {
@@ -179,7 +182,7 @@ walk(const DeepState *state, const DeepGroup *group, const uint16_t *slots,
 	at[7] = h;
 }
 
-static inline __attribute__((always_inline)) float
+FORCE_INLINE float
 deep_margin(const ChurnEvaluator *evaluator, const float *features,
 			uint16_t *slots, const bool sets)
 {
@@ -258,7 +261,8 @@ place_splits(DeepBuild *build, const ChurnBinner *binner, DeepSource *source,
 	uint32_t	i;
 	uint32_t	bin;
 
-	masks = churn_arena_array(scratch, binner->nnodes, sizeof(uint64_t), error);
+	masks = churn_arena_array(scratch, binner->nnodes, sizeof(uint64_t),
+							  error);
 	distinct = churn_arena_array(scratch, binner->nnodes, sizeof(uint64_t),
 								 error);
 	if (masks == NULL || distinct == NULL)

@@ -158,6 +158,7 @@ extern bool churn_bits_make(const ChurnForest *forest, const ChurnBins *bins,
 							const ChurnBitsPlan *plan, bool portable,
 							ChurnArena *keep, ChurnArena *scratch,
 							ChurnEvaluator *evaluator, ChurnError *error);
+
 /* Estimated nanoseconds a row of the deep design. */
 extern double churn_deep_cost(const ChurnForest *forest,
 							  const uint32_t *depths);

@@ -63,19 +63,16 @@ plain_margin(const ChurnEvaluator *evaluator, const float *features,
 	for (t = 0; t < state->ntrees; t++)
 	{
 		uint32_t	at = state->roots[t];
+		const PlainNode *node = &state->nodes[at];
 
-		for (;;)
+		while (node->left != at)
 		{
-			const PlainNode *node = &state->nodes[at];
+			float		value = features[node->feature & PLAIN_FEATURE];
 
-			if (node->left == at)
-			{
-				margin += node->u.leaf;
-				break;
-			}
-			at = node->left +
-				goes_right(state, node, features[node->feature & PLAIN_FEATURE]);
+			at = node->left + goes_right(state, node, value);
+			node = &state->nodes[at];
 		}
+		margin += node->u.leaf;
 	}
 	return margin;
 }

@@ -210,7 +210,8 @@ churn_model_write(const ChurnModel *model, ChurnArena *arena,
 	needed = writer.length;
 	if (needed > CHURN_MAX_MODEL_BYTES)
 		return churn_fail(error, CHURN_ERROR_LIMIT,
-						  "compiled model of %llu bytes exceeds the limit of %u",
+						  "compiled model of %llu bytes exceeds the "
+						  "limit of %u",
 						  (unsigned long long) needed, CHURN_MAX_MODEL_BYTES);
 	writer.bytes = churn_arena_alloc(arena, (size_t) needed, error);
 	if (writer.bytes == NULL)
@@ -254,7 +255,8 @@ check_node(const ChurnForest *forest, const ChurnNode *node, uint32_t index,
 							  "node %u has no threshold", index);
 		return true;
 	}
-	if (node->bits > forest->nbits || node->nwords > forest->nbits - node->bits)
+	if (node->bits > forest->nbits ||
+		node->nwords > forest->nbits - node->bits)
 		return churn_fail(error, CHURN_ERROR_CORRUPT,
 						  "node %u has categories out of bounds", index);
 	if (node->nwords > CHURN_MAX_CATEGORIES / 32)

@@ -19,6 +19,7 @@
 #define MODEL_FEATURES			1
 #define MODEL_FOREST			2
 #define MODEL_DECISION			3
+#define MODEL_REQUIRED			0x0E	/* bit k: kind k must be there */
 #define MODEL_SECTION_OPTIONAL	0x80000000u
 #define MODEL_SECTION_HEAD		16	/* bytes */
 
@@ -31,7 +32,7 @@
 #define MODEL_TREE_BYTES		8
 #define MODEL_LEAF_BYTES		12
 
-/* Limits of the proof in churn_model_check, which takes time by their ratio. */
+/* Limits of churn_model_check's proof, which takes time by their ratio. */
 #define MODEL_MAX_TREE_NODES	(1u << 21)
 #define MODEL_WINDOW_NODES		(1u << 16)
 

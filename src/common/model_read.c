@@ -338,8 +338,6 @@ ChurnModel *
 churn_model_read(const uint8_t *bytes, size_t length, ChurnArena *arena,
 				 ChurnArena *trees, ChurnError *error)
 {
-	const uint32_t required = 1u << MODEL_FEATURES | 1u << MODEL_FOREST |
-		1u << MODEL_DECISION;
 	ModelReader reader = {bytes, bytes + length, false};
 	ChurnModel *model;
 	uint32_t	version;
@@ -379,7 +377,7 @@ churn_model_read(const uint8_t *bytes, size_t length, ChurnArena *arena,
 						  error))
 			return NULL;
 	if (reader.failed || remaining(&reader) != 0 ||
-		(done & required) != required)
+		(done & MODEL_REQUIRED) != MODEL_REQUIRED)
 	{
 		truncated(error, "table of contents");
 		return NULL;

@@ -16,7 +16,7 @@
 #define IDENTIFIER_ROWS		50
 
 static const char reason_identifier[] = "nearly all of its values differ";
-static const char reason_categories[] = "it has more than 4096 different values";
+static const char reason_categories[] = "it has more than 4096 values";
 
 _Static_assert(CHURN_TEXTS_MAX == 4096, "the text above names the limit");
 

@@ -148,7 +148,7 @@ cut_numbers(const ChurnTable *table, const ChurnTableColumn *column,
 			size_t max, uint32_t *cuts, uint32_t *room)
 {
 	const float *values = (const float *) column->values +
-		table->start[CHURN_PART_TRAIN];
+	table->start[CHURN_PART_TRAIN];
 	size_t		n = churn_table_rows(table, CHURN_PART_TRAIN);
 	size_t		filled = 0;
 	uint32_t   *keys;

@@ -17,6 +17,7 @@
 #include <xgboost/c_api.h>
 
 #include "channel.h"
+#include "churn/hash.h"
 #include "cuts.h"
 #include "memory.h"
 
@@ -65,7 +66,8 @@ check(int result, const char *code)
 	if (result == 0)
 		return;
 	if (strstr(message, "bad_alloc") != NULL ||
-		strstr(message, "bad_array_new_length") != NULL)
+		strstr(message, "bad_array_new_length") != NULL ||
+		strstr(message, "bad_malloc") != NULL)
 		churn_failure_memory();
 	if (message[0] == '[' && (place = strstr(message, ": ")) != NULL)
 		message = place + 2;
@@ -290,6 +292,35 @@ set_params(const ChurnLearner *learner, const ChurnSettings *settings,
 	}
 }
 
+/*
+ * Chooses the training rows of a round: those of weight 1.  XGBoost's own way
+ * to do so depends, in some versions, on the number of threads.  The random
+ * numbers are those of SplitMix64 (Steele, Lea and Flood, "Fast splittable
+ * pseudorandom number generators", 2014).
+ */
+static void
+sample_rows(const ChurnSettings *settings, DMatrixHandle train, float *weights,
+			size_t n, int round)
+{
+	const uint64_t gamma = UINT64_C(0x9E3779B97F4A7C15);
+	double		share = churn_setting_param(settings, "subsample");
+	uint64_t	state = (uint64_t) churn_setting_option(settings, "seed");
+	size_t		i;
+
+	state = (state << 32) ^ ((uint64_t) round * gamma);
+	for (i = 0; i < n; i++)
+	{
+		uint64_t	random = state += gamma;
+
+		random = (random ^ (random >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+		random = (random ^ (random >> 27)) * UINT64_C(0x94D049BB133111EB);
+		random ^= random >> 31;
+		weights[i] = churn_hash_unit(random) < share ? 1.0f : 0.0f;
+	}
+	CHECKED(XGDMatrixSetInfoFromInterface(train, "weight",
+										  array_interface(weights, n, 1)));
+}
+
 /* The validation log loss after a round. */
 static double
 evaluate_round(BoosterHandle booster, int round, DMatrixHandle validation)
@@ -327,8 +358,9 @@ report_round(int round, int rounds, double loss)
  */
 static int
 boost(const ChurnLearner *learner, const ChurnSettings *settings,
-	  DMatrixHandle train, DMatrixHandle validation, int *done)
+	  DMatrixHandle train, size_t ntrain, DMatrixHandle validation, int *done)
 {
+	float	   *weights = churn_pages_alloc(ntrain * sizeof(float));
 	int			rounds = (int) churn_setting_param(settings, "rounds");
 	int			patience = (int) churn_setting_param(settings,
 													 "early_stopping_rounds");
@@ -339,6 +371,8 @@ boost(const ChurnLearner *learner, const ChurnSettings *settings,
 
 	for (round = 0; round < rounds; round++)
 	{
+		if (churn_setting_param(settings, "subsample") < 1)
+			sample_rows(settings, train, weights, ntrain, round);
 		CHECKED(XGBoosterUpdateOneIter(learner->booster, round, train));
 		loss = evaluate_round(learner->booster, round, validation);
 		if (loss < best_loss)
@@ -354,6 +388,7 @@ boost(const ChurnLearner *learner, const ChurnSettings *settings,
 			break;
 		}
 	}
+	churn_pages_free(weights, ntrain * sizeof(float));
 	*done = round;
 	if (patience == 0 || best == 0)
 		best = round;
@@ -398,8 +433,9 @@ churn_learner_train(const ChurnSettings *settings, ChurnTable *table)
 	churn_progress_phase(CHURN_PHASE_TRAINING);
 	CHECKED(XGBoosterCreate(matrices, 2, &learner->booster));
 	set_params(learner, settings, table);
-	learner->rounds = boost(learner, settings, matrices[0], matrices[1],
-							&done);
+	learner->rounds = boost(learner, settings, matrices[0],
+							churn_table_rows(table, CHURN_PART_TRAIN),
+							matrices[1], &done);
 	if (learner->rounds < done)
 		keep_rounds(learner, learner->rounds);
 	CHECKED(XGDMatrixFree(matrices[1]));
@@ -418,9 +454,9 @@ churn_learner_predict(ChurnLearner *learner, const ChurnTable *table,
 					  size_t first, size_t count, float *scores)
 {
 	static const char config[] =
-		"{\"type\": 0, \"training\": false, \"iteration_begin\": 0, "
-		"\"iteration_end\": 0, \"strict_shape\": false, \"cache_id\": 0, "
-		"\"missing\": NaN}";
+	"{\"type\": 0, \"training\": false, \"iteration_begin\": 0, "
+	"\"iteration_end\": 0, \"strict_shape\": false, \"cache_id\": 0, "
+	"\"missing\": NaN}";
 	size_t		done = 0;
 
 	while (done < count)

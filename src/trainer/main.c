@@ -7,6 +7,7 @@
  * libraries' destructors do not run, since the process is about to end.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,6 +70,20 @@ read_rows(ChurnRows *rows)
 	churn_channel_watch();
 }
 
+/*
+ * Called when a library calls exit(), as OpenMP does when it can not get
+ * memory for a thread.  This program itself only ever calls _exit().
+ */
+static void
+ended_by_library(void)
+{
+	churn_failure(CHURN_SQLSTATE_OUT_OF_MEMORY,
+				  "A library could not get memory or start a thread.",
+				  "Raise \"churn.training_memory\", or lower "
+				  "\"churn.training_threads\".",
+				  "churn-trainer ended early");
+}
+
 /* All of it, from CONFIG to RESULT. */
 static void
 serve(void)
@@ -81,6 +96,7 @@ serve(void)
 	const char *bytes;
 	uint64_t	length;
 
+	atexit(ended_by_library);
 	read_config(&settings);
 	churn_rows_init(&rows, &settings);
 	read_rows(&rows);

@@ -141,7 +141,7 @@ churn_order_make(ChurnOrder *order, ChurnRows *rows)
 {
 	double		test = churn_setting_option(rows->settings, "test_fraction");
 	double		behind_validation = test +
-		churn_setting_option(rows->settings, "validation_fraction");
+	churn_setting_option(rows->settings, "validation_fraction");
 	size_t		n = rows->nrows;
 	Place	   *places = collect_places(rows);
 	size_t		i;

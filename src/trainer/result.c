@@ -184,7 +184,7 @@ send_artifact(const char *bytes, uint64_t length)
 	while (length > 0)
 	{
 		uint32_t	some = length > CHURN_FRAME_MAX ? CHURN_FRAME_MAX :
-			(uint32_t) length;
+		(uint32_t) length;
 
 		churn_channel_write(CHURN_FRAME_ARTIFACT, bytes, some);
 		bytes += some;

@@ -99,8 +99,10 @@ churn_rows_free_block(ChurnMarkBlock *block)
 	block->champion = NULL;
 }
 
+static void bad_row(const ChurnRows *rows) __attribute__((noreturn));
+
 /* Ends on a row that the extension should not have sent. */
-static void __attribute__((noreturn))
+static void
 bad_row(const ChurnRows *rows)
 {
 	churn_failure(CHURN_SQLSTATE_PROTOCOL, NULL, NULL,
@@ -210,7 +212,7 @@ mark_row(ChurnRows *rows, const RowHead *head, const uint8_t *values,
 {
 	const uint8_t *key = rows->settings->has_key ? head->key : values;
 	size_t		key_length = rows->settings->has_key ? head->key_length :
-		length;
+	length;
 	uint64_t	parts[3];
 
 	mark->key = churn_hash64(key, key_length, rows->settings->split_seed);

@@ -31,7 +31,7 @@ typedef struct ChurnRows
 	ChurnColumn *columns;
 	uint64_t	nrows;
 	uint64_t	positives;
-	uint64_t	fingerprint[2]; /* sums over rows, so that order is no matter */
+	uint64_t	fingerprint[2]; /* sums over rows, in any order */
 	ChurnMarkBlock *blocks;
 	size_t		nblocks;
 	uint32_t	fill;			/* rows in the last block */

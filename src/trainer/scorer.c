@@ -30,8 +30,10 @@ struct ChurnScorer
 	size_t		batch_rows;
 };
 
+static void unreadable(const ChurnError *error) __attribute__((noreturn));
+
 /* Ends when the model could not be made into a scorer. */
-static void __attribute__((noreturn))
+static void
 unreadable(const ChurnError *error)
 {
 	if (error->code == CHURN_ERROR_MEMORY)

@@ -30,7 +30,7 @@ static ChurnSetting params[] = {
 	{"learning_rate", "eta", CHURN_SETTING_NUMBER, true, 0.05, 1e-4, 1, NULL},
 	{"max_depth", NULL, CHURN_SETTING_INTEGER, true, 4, 1, 16, NULL},
 	{"min_child_weight", NULL, CHURN_SETTING_NUMBER, true, 5, 0, 1e9, NULL},
-	{"subsample", NULL, CHURN_SETTING_NUMBER, true, 0.8, 0.01, 1, NULL},
+	{"subsample", NULL, CHURN_SETTING_NUMBER, false, 0.8, 0.01, 1, NULL},
 	{"colsample_bytree", NULL, CHURN_SETTING_NUMBER, true, 0.8, 0.01, 1, NULL},
 	{"colsample_bylevel", NULL, CHURN_SETTING_NUMBER, true, 1, 0.01, 1, NULL},
 	{"reg_lambda", "lambda", CHURN_SETTING_NUMBER, true, 1, 0, 1e9, NULL},
@@ -42,7 +42,7 @@ static ChurnSetting params[] = {
 	{"scale_pos_weight", NULL, CHURN_SETTING_NUMBER, true, 1, 1e-6, 1e6, NULL},
 	{"max_cat_to_onehot", NULL, CHURN_SETTING_INTEGER, true, 4, 1, 4096, NULL},
 	{"max_delta_step", NULL, CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
-	{NULL}
+	{.name = NULL}
 };
 
 static ChurnSetting options[] = {
@@ -50,7 +50,7 @@ static ChurnSetting options[] = {
 	{"validation_fraction", NULL, CHURN_SETTING_NUMBER, false,
 	0.2, 0.01, 0.5, NULL},
 	{"test_fraction", NULL, CHURN_SETTING_NUMBER, false, 0.2, 0.01, 0.5, NULL},
-	{NULL}
+	{.name = NULL}
 };
 
 /* The setting of that name or alias, or NULL. */
@@ -180,8 +180,10 @@ read_settings(ChurnSetting *table, const ChurnValue *given, const char *what,
 	}
 }
 
+static void bad_config(const char *why) __attribute__((noreturn));
+
 /* Ends on a CONFIG that the extension should not have sent. */
-static void __attribute__((noreturn))
+static void
 bad_config(const char *why)
 {
 	churn_failure(CHURN_SQLSTATE_PROTOCOL, why,

@@ -44,7 +44,7 @@ check_rows(const ChurnRows *rows)
 					  "cannot train on rows of one class only");
 }
 
-/* Counts the rows that churned in each part, and ends if a part has too few. */
+/* Counts the rows that churned in each part; ends if one has too few. */
 static void
 check_parts(ChurnTable *table)
 {

@@ -9,7 +9,10 @@ import os
 import sys
 
 import numpy as np
-import xgboost
+# threads that spin while they wait are slow on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import xgboost  # noqa: E402
 
 NASTY_TEXT = 'quote " back\\slash \\u00e9 line\nand\ttab é'
 

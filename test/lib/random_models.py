@@ -14,7 +14,10 @@ import os
 
 import numpy as np
 import pandas as pd
-import xgboost
+# threads that spin while they wait are slow on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import xgboost  # noqa: E402
 
 VERSION = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
 
@@ -93,7 +96,8 @@ def to_matrix(columns, data, label, frame):
     """Makes a DMatrix of a pandas frame or of the bare floats."""
     if frame:
         table = pd.DataFrame(index=range(len(data)))
-        suffix = " é" if len(columns) % 3 == 0 else ""
+        # 3.1 and later recode texts, wrongly if they are not ASCII
+        suffix = "" if VERSION >= (3, 1) else " é"
         for i, column in enumerate(columns):
             if column["kind"] == "category":
                 codes = np.nan_to_num(data[:, i], nan=-1).astype(int)

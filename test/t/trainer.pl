@@ -20,7 +20,10 @@ my $at_once = 2;
 
 my $node = PostgreSQL::Test::Cluster->new('trainer');
 $node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', "client_connection_check_interval = '50ms'\n");
+$node->append_conf('postgresql.conf', <<'CONF');
+client_connection_check_interval = '50ms'
+restart_after_crash = on
+CONF
 $node->start;
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION churn;
@@ -62,11 +65,15 @@ sub children
 	return @children;
 }
 
+# The descriptors of a backend but for the relation files it keeps open.
 sub descriptors
 {
 	my ($pid) = @_;
+	my $data = $node->data_dir;
 	opendir(my $dir, "/proc/$pid/fd") or die "no /proc/$pid/fd: $!";
-	return scalar grep { /^\d+$/ } readdir $dir;
+	my @open = grep { /^\d+$/ } readdir $dir;
+	return join ' ', sort map { s/\d+//gr }
+	  grep { !/^\Q$data\E/ } map { readlink("/proc/$pid/fd/$_") // '' } @open;
 }
 
 # Waits until a condition holds; false after a while.
@@ -91,20 +98,22 @@ sub gone
 # A psql to type into, its backend's number, and what it said.
 sub session
 {
-	my %session = (in => '', out => '', err => '');
+	my %session = (in => '', out => '', err => '',
+		timer => IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default, exception => 'psql takes too long'));
 	$session{run} = IPC::Run::start(
 		[ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres') ],
 		'<', \$session{in}, '>', \$session{out}, '2>', \$session{err},
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		$session{timer});
 	$session{pid} = ask(\%session, 'SELECT pg_backend_pid();');
 	return \%session;
 }
 
 # Begins a statement without waiting for it.
-sub tell
+sub start_statement
 {
 	my ($session, $sql) = @_;
 	$session->{out} = $session->{err} = '';
+	$session->{timer}->start;
 	$session->{in} .= "$sql\n\\echo --done--\n";
 	$session->{run}->pump_nb;
 }
@@ -125,7 +134,7 @@ sub answer
 sub ask
 {
 	my ($session, $sql) = @_;
-	tell($session, $sql);
+	start_statement($session, $sql);
 	return answer($session);
 }
 
@@ -142,7 +151,7 @@ sub complaint
 sub train_until
 {
 	my ($session, $sql, $phase) = @_;
-	tell($session, "$sql;");
+	start_statement($session, "$sql;");
 	$node->poll_query_until('postgres',
 		"SELECT count(*) = 1 FROM churn.training_progress WHERE phase = '$phase' AND pid = $session->{pid}"
 		  . ($phase eq 'training' ? ' AND round > 0' : ' AND rows_read > 0'))
@@ -271,7 +280,7 @@ for my $statement ($long, "DO \$do\$ BEGIN PERFORM x FROM ($long) AS x; END \$do
 # A notice of progress for those who wait
 {
 	$session->{err} = '';
-	tell($session, "SET client_min_messages = notice; $long;");
+	start_statement($session, "SET client_min_messages = notice; $long;");
 	ok(wait_until(sub { $session->{run}->pump_nb; $session->{err} =~ /NOTICE:  00000: round \d+ of at most 10000, validation log loss 0\.\d+/ }, 60),
 		'notice of progress');
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend($session->{pid})");
@@ -281,8 +290,8 @@ for my $statement ($long, "DO \$do\$ BEGIN PERFORM x FROM ($long) AS x; END \$do
 
 # Memory
 {
-	$node->safe_psql('postgres', q{CREATE TABLE many AS SELECT * FROM churn_sample_customers(300000, 1)});
-	ask($session, "SET churn.training_memory = '64MB'; SELECT churn_train('many', 'churn', model => 'm');");
+	ask($session, "SET churn.training_memory = '64MB'; "
+		  . "SELECT churn_train('SELECT *, random() AS r, random() AS s FROM customers, generate_series(1, 200) AS n', 'churn', model => 'm');");
 	like(complaint($session), qr/ERROR:  (53200|38000): .*churn\.training_memory/s, 'memory limit is an error that names the setting');
 	check_session($session, $fds, 'memory');
 }
@@ -328,7 +337,7 @@ for my $case (
 	[ fake('zero', "put('N', \"{}\\0\"); $wait"), qr/38000: .*: text is not in the encoding/ ],
 	[ fake('encoding', "put('N', qq({\"message\": \"\\xff\"})); $wait"), qr/38000: .*: text is not in the encoding/ ],
 	[ fake('early', "put('M', '{}'); $wait"), qr/38000: .*: a result precedes the model/ ],
-	[ fake('artifact', "put('K', ''); put('A', 'x'); $wait"), qr/38000: .*: a model precedes the end of the rows/ ],
+	[ fake('artifact', "syswrite(\$s, pack('aL', 'K', 0) . pack('aL', 'A', 1) . 'x'); $wait"), qr/38000: .*: a model precedes the end of the rows/ ],
 	[ fake('nomodel', "rows(); put('M', '{}'); $wait"), qr/38000: .*: a result precedes the model/ ],
 	[ fake('after', "rows(); put('A', 'x'); syswrite(\$s, pack('aL', 'M', 2) . '{}' . pack('aL', 'K', 0)); $wait"), qr/38000: .*: a frame follows the result/ ],
 	[ fake('model', "rows(); put('A', 'nonsense'); put('M', '{}'); $wait"), qr/XX001: model of churn-trainer: / ],

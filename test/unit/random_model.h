@@ -64,7 +64,7 @@ static inline float
 random_threshold(Random *random, uint32_t nthresholds)
 {
 	const float odd[] = {0.0f, -0.0f, FLT_MIN, 1e-45f, -1e-45f, FLT_MAX,
-		-FLT_MAX, INFINITY, -INFINITY, 16777216.0f};
+	-FLT_MAX, INFINITY, -INFINITY, 16777216.0f};
 
 	if (random_below(random, 200) == 0)
 		return odd[random_below(random, sizeof(odd) / sizeof(odd[0]))];
@@ -77,7 +77,7 @@ random_value(Random *random, const ForestShape *shape)
 {
 	const float odd[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, -1.0f, -0.5f,
 		16777216.0f, 16777217.0f, 4294967296.0f, 1e30f, -1e30f, 65535.0f,
-		65536.0f, FLT_MIN, 1e-45f, 0.5f, 1.9999999f, FLT_MAX, -FLT_MAX};
+	65536.0f, FLT_MIN, 1e-45f, 0.5f, 1.9999999f, FLT_MAX, -FLT_MAX};
 	float		value;
 
 	switch (random_below(random, 8))
@@ -227,8 +227,8 @@ random_model(Random *random, const ForestShape *shape, ChurnArena *arena)
 		categories = test_alloc(arena, shape->ncategories, sizeof(char *));
 		for (code = 0; code < shape->ncategories; code++)
 		{
-			snprintf(text, sizeof(text), "%.*s%u", (int) random_below(random, 9),
-					 "category ", code);
+			snprintf(text, sizeof(text), "%.*s%u",
+					 (int) random_below(random, 9), "category ", code);
 			categories[code] = churn_arena_string(arena, text, strlen(text),
 												  NULL);
 		}

@@ -123,7 +123,7 @@ main(void)
 	test_many(65, "%u");
 	test_many(1000, "%07u");
 	test_many(CHURN_MAX_CATEGORIES, "customer %u");
-	test_many(CHURN_MAX_CATEGORIES, "the same beginning %08u and the same end");
+	test_many(CHURN_MAX_CATEGORIES, "the same start %08u and the same end");
 	test_errors();
 	return done();
 }

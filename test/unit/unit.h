@@ -18,7 +18,11 @@ static int	unit_failures = 0;
 #define ok(condition, ...) \
 	unit_ok((condition), __FILE__, __LINE__, __VA_ARGS__)
 
-static inline __attribute__((format(printf, 4, 5))) bool
+static bool unit_ok(bool condition, const char *file, int line,
+					const char *format,...)
+			__attribute__((format(printf, 4, 5)));
+
+static inline bool
 unit_ok(bool condition, const char *file, int line, const char *format,...)
 {
 	va_list		arguments;
