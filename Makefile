@@ -32,7 +32,8 @@ EXTENSION = churn
 MODULE_big = churn
 OBJS = $(BACKEND_OBJS) $(COMMON_OBJS)
 DATA = $(call sources,churn--*.sql)
-SHLIB_LINK = -lm
+# calls within the library need no detour by the dynamic linker
+SHLIB_LINK = -lm -Wl,-Bsymbolic-functions
 
 REGRESS = $(patsubst sql/%.sql,%,$(call sources,sql/*.sql))
 REGRESS_OPTS = --load-extension=churn

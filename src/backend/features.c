@@ -34,6 +34,7 @@ churn_reader_init(ChurnReader *reader, Oid type)
 
 	reader->type = base;
 	reader->is_enum = false;
+	reader->plain = base == TEXTOID || base == VARCHAROID;
 	switch (base)
 	{
 		case INT2OID:
@@ -187,7 +188,8 @@ churn_reader_day(const ChurnReader *reader, Datum value, DateADT *day)
 DateADT
 churn_statement_day(void)
 {
-	static const ChurnReader reader = {CHURN_COLUMN_AGE, TIMESTAMPTZOID, false};
+	static const ChurnReader reader = {.kind = CHURN_COLUMN_AGE,
+	.type = TIMESTAMPTZOID};
 	DateADT		day = 0;
 
 	(void) churn_reader_day(&reader,
@@ -464,7 +466,15 @@ encode_value(const ChurnRowMap *map, uint32 i, Datum value, DateADT as_of,
 			return NAN;
 		return churn_reader_float(reader, value, as_of);
 	}
-	text = churn_reader_text(reader, value, &length);
+	if (likely(reader->plain && !VARATT_IS_EXTERNAL(DatumGetPointer(value)) &&
+			   !VARATT_IS_COMPRESSED(DatumGetPointer(value))))
+	{
+		/* what churn_reader_text() does, without the calls */
+		text = VARDATA_ANY(DatumGetPointer(value));
+		length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+	}
+	else
+		text = churn_reader_text(reader, value, &length);
 	if (feature->kind == CHURN_FEATURE_CATEGORY)
 	{
 		code = churn_dictionary_find(feature->dictionary, text, length);

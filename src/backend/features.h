@@ -26,6 +26,7 @@ typedef struct ChurnReader
 	ChurnColumnKind kind;
 	Oid			type;			/* base type, domains looked through */
 	bool		is_enum;
+	bool		plain;			/* text or varchar */
 } ChurnReader;
 
 extern void churn_reader_init(ChurnReader *reader, Oid type);
