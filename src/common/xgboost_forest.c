@@ -31,6 +31,14 @@ typedef struct TreeArrays
 	const int32_t *categories;
 } TreeArrays;
 
+/* A set of categories whose bits are yet to be written. */
+typedef struct CategorySet
+{
+	const int32_t *categories;
+	size_t		n;
+	uint32_t	bits;			/* where they go in forest->bits */
+} CategorySet;
+
 /* A forest that is being made. */
 typedef struct ForestMaker
 {
@@ -38,7 +46,8 @@ typedef struct ForestMaker
 	ChurnArena *arena;
 	ChurnError *error;
 	size_t		tree;			/* the present one, for messages */
-	size_t		bits_size;		/* words allocated */
+	CategorySet *sets;
+	size_t		nsets;
 } ForestMaker;
 
 /*
@@ -193,39 +202,9 @@ find_categorical(const TreeArrays *arrays, int32_t node)
 }
 
 /*
- * Returns room for n more words of bits.  All bits together are limited like
- * the compiled form, since one category of a high code costs many words.
- */
-static uint32_t *
-reserve_bits(ForestMaker *maker, size_t n)
-{
-	ChurnForest *forest = maker->forest;
-
-	if (n > CHURN_MAX_MODEL_BYTES / sizeof(uint32_t) - forest->nbits)
-	{
-		churn_fail(maker->error, CHURN_ERROR_LIMIT,
-				   "sets of categories exceed the limit of %u bytes",
-				   CHURN_MAX_MODEL_BYTES);
-		return NULL;
-	}
-	if (n > maker->bits_size - forest->nbits)
-	{
-		size_t		size = maker->bits_size * 2 + n + 64;
-		uint32_t   *bits = churn_arena_array(maker->arena, size,
-											 sizeof(uint32_t), maker->error);
-
-		if (bits == NULL)
-			return NULL;
-		if (forest->nbits > 0)
-			memcpy(bits, forest->bits, forest->nbits * sizeof(uint32_t));
-		forest->bits = bits;
-		maker->bits_size = size;
-	}
-	return forest->bits + forest->nbits;
-}
-
-/*
- * Makes the set of categories that go right at a node.
+ * Gives the set of categories that go right at a node its place.  All sets
+ * together are limited like the compiled form before memory is taken for them,
+ * since one category of a high code costs many words.
  */
 static bool
 make_set(ForestMaker *maker, const TreeArrays *arrays, int32_t old,
@@ -235,7 +214,8 @@ make_set(ForestMaker *maker, const TreeArrays *arrays, int32_t old,
 	const int32_t *categories;
 	size_t		n;
 	int32_t		most = 0;
-	uint32_t   *bits;
+	uint32_t	nwords;
+	ChurnForest *forest = maker->forest;
 
 	if (at == SIZE_MAX || arrays->segments[at] < 0 || arrays->sizes[at] <= 0 ||
 		(uint64_t) arrays->segments[at] > arrays->ncategories ||
@@ -255,15 +235,42 @@ make_set(ForestMaker *maker, const TreeArrays *arrays, int32_t old,
 		return churn_fail(maker->error, CHURN_ERROR_LIMIT,
 						  "tree %zu splits on category %d, beyond the limit of %d",
 						  maker->tree, most, CHURN_MAX_CATEGORIES - 1);
+	nwords = (uint32_t) most / 32 + 1;
+	if (nwords > CHURN_MAX_MODEL_BYTES / sizeof(uint32_t) - forest->nbits)
+		return churn_fail(maker->error, CHURN_ERROR_LIMIT,
+						  "sets of categories exceed the limit of %u bytes",
+						  CHURN_MAX_MODEL_BYTES);
 	node->flags |= CHURN_NODE_CATEGORICAL;
-	node->bits = maker->forest->nbits;
-	node->nwords = (uint32_t) most / 32 + 1;
-	bits = reserve_bits(maker, node->nwords);
-	if (bits == NULL)
+	node->bits = forest->nbits;
+	node->nwords = nwords;
+	forest->nbits += nwords;
+	maker->sets[maker->nsets].categories = categories;
+	maker->sets[maker->nsets].n = n;
+	maker->sets[maker->nsets].bits = node->bits;
+	maker->nsets++;
+	return true;
+}
+
+/*
+ * Writes the bits of all sets.
+ */
+static bool
+make_bits(ForestMaker *maker)
+{
+	ChurnForest *forest = maker->forest;
+
+	forest->bits = churn_arena_array(maker->arena, forest->nbits,
+									 sizeof(uint32_t), maker->error);
+	if (forest->bits == NULL)
 		return false;
-	for (size_t i = 0; i < n; i++)
-		bits[categories[i] / 32] |= UINT32_C(1) << categories[i] % 32;
-	maker->forest->nbits += node->nwords;
+	for (size_t i = 0; i < maker->nsets; i++)
+	{
+		const CategorySet *set = &maker->sets[i];
+
+		for (size_t j = 0; j < set->n; j++)
+			forest->bits[set->bits + (uint32_t) set->categories[j] / 32] |=
+				UINT32_C(1) << set->categories[j] % 32;
+	}
 	return true;
 }
 
@@ -450,6 +457,7 @@ churn_xgboost_forest(const ChurnValue *document, ChurnForest *forest,
 	ForestMaker maker = {.forest = forest,.arena = arena,.error = error};
 	TreeArrays *arrays;
 	size_t		nnodes = 0;
+	size_t		nsets = 0;
 
 	if (trees == NULL || trees->kind != CHURN_VALUE_ARRAY)
 		return churn_fail(error, CHURN_ERROR_CORRUPT, "model has no trees");
@@ -472,10 +480,12 @@ churn_xgboost_forest(const ChurnValue *document, ChurnForest *forest,
 		if (!get_arrays(&maker, sorted[maker.tree], &arrays[maker.tree]))
 			return false;
 		nnodes += arrays[maker.tree].n;
+		nsets += arrays[maker.tree].ncategorical;
 	}
-	/* each node took bytes of the file, so that the sum is bounded */
+	/* each node and set took bytes of the file, so that these are bounded */
 	forest->nodes = churn_arena_array(arena, nnodes, sizeof(ChurnNode), error);
-	if (forest->nodes == NULL)
+	maker.sets = churn_arena_array(arena, nsets, sizeof(CategorySet), error);
+	if (forest->nodes == NULL || maker.sets == NULL)
 		return false;
 	for (maker.tree = 0; maker.tree < trees->length; maker.tree++)
 	{
@@ -483,5 +493,5 @@ churn_xgboost_forest(const ChurnValue *document, ChurnForest *forest,
 					   &forest->trees[maker.tree]))
 			return false;
 	}
-	return set_weights(document, &maker);
+	return make_bits(&maker) && set_weights(document, &maker);
 }

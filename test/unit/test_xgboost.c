@@ -505,12 +505,12 @@ test_memory(void)
 static void
 test_blow_up(void)
 {
-	const size_t n = 32768 * 2 + 1;
+	const size_t n = 32769 * 2 + 1;
 	char	   *text = malloc(n * 60);
 	char	   *p = text;
 	uint8_t		sign;
 
-	/* a comb of 32768 splits by one category each of 2048 words: 256 MiB */
+	/* a comb of 32769 splits by one category each of 2048 words: 256 MiB */
 	p += sprintf(p, "%.*s", (int) (strstr(small_model, "{\"base_weights\"") -
 								   small_model), small_model);
 	for (int array = 0; array < 10; array++)
