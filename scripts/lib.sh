@@ -188,7 +188,7 @@ hand_over()
     fi
 }
 
-# Runs a command quietly; shows the end of what it printed if it fails.
+# Runs a command quietly; shows what it printed, less the middle, if it fails.
 # Usage: quietly LOG COMMAND...
 quietly()
 {
@@ -196,7 +196,13 @@ quietly()
 
     shift
     if ! "$@" >"$log" 2>&1; then
-        tail -n 60 "$log" >&2
+        if [ "$(wc -l <"$log")" -gt 80 ]; then
+            head -n 40 "$log" >&2
+            printf '...\n' >&2
+            tail -n 40 "$log" >&2
+        else
+            cat "$log" >&2
+        fi
         return 1
     fi
 }

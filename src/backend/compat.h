@@ -20,6 +20,11 @@
 #include "varatt.h"
 #endif
 
+/* It stands before the declaration since 18, the other one behind it. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /*
  * A Var that means the row as the table has it: not NULLed by an outer join
  * (16 marks that in the Var itself), nor the OLD or NEW of RETURNING (18).

@@ -14,6 +14,8 @@
 #include "churn/forest.h"
 #include "churn/model.h"
 
+#include "compat.h"
+
 #define CHURN_SHA256_LENGTH 32
 
 /*
@@ -77,8 +79,7 @@ extern bytea *churn_registry_artifact(const char *model, int version,
 									  Snapshot snapshot);
 
 /* Throws *error as an ereport of the errcode that fits; what names the thing. */
-extern void churn_throw(const ChurnError *error, const char *what)
-			pg_attribute_noreturn();
+pg_noreturn extern void churn_throw(const ChurnError *error, const char *what);
 
 /* An arena whose memory is the context's. */
 extern ChurnArena churn_memory_arena(MemoryContext context);

@@ -8,6 +8,8 @@
 #include "lib/ilist.h"
 #include "utils/palloc.h"
 
+#include "compat.h"
+
 /*
  * A frame that only the child sends, between fork and a failed exec: its
  * payload is the errno, an int.
@@ -40,11 +42,10 @@ extern ChurnTrainer *churn_trainer_start(MemoryContext context);
 extern void churn_trainer_stop(ChurnTrainer *trainer);
 
 /* Reports that the trainer ended, or hung up, before it had a result. */
-extern void churn_trainer_died(ChurnTrainer *trainer)
-			pg_attribute_noreturn();
+pg_noreturn extern void churn_trainer_died(ChurnTrainer *trainer);
 
 /* Reports that the program could not be executed. */
-extern void churn_trainer_exec_failed(ChurnTrainer *trainer, int error)
-			pg_attribute_noreturn();
+pg_noreturn extern void churn_trainer_exec_failed(ChurnTrainer *trainer,
+												  int error);
 
 #endif							/* CHURN_TRAINER_PROCESS_H */
