@@ -44,7 +44,7 @@ static char *
 arena_block(MallocArena *arena, size_t size)
 {
 	const size_t header = (sizeof(ArenaBlock) + ARENA_ALIGNMENT - 1) &
-		~(size_t) (ARENA_ALIGNMENT - 1);
+	~(size_t) (ARENA_ALIGNMENT - 1);
 	ArenaBlock *block;
 
 	if (size > SIZE_MAX - header)
@@ -191,7 +191,7 @@ static size_t
 utf8_length(const unsigned char *p)
 {
 	size_t		n = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 :
-		p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
+	p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
 
 	for (size_t i = 1; i < n; i++)
 		if ((p[i] & 0xC0) != 0x80)

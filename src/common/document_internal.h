@@ -38,9 +38,9 @@ typedef struct ChurnReader
 } ChurnReader;
 
 extern void churn_input_init(ChurnReader *reader, ChurnArena *arena,
-							  ChurnError *error);
+							 ChurnError *error);
 extern ChurnValue *churn_input_value(ChurnReader *reader,
-									  ChurnValueKind kind);
+									 ChurnValueKind kind);
 
 /* Returns length + 1 zeroed bytes, unaligned. */
 extern char *churn_input_text(ChurnReader *reader, size_t length);

@@ -77,7 +77,7 @@ write_integer(ChurnBuffer *buffer, int64_t integer)
 	char		text[24];
 	char	   *p = text + sizeof(text);
 	uint64_t	rest = integer < 0 ? 0 - (uint64_t) integer :
-		(uint64_t) integer;
+	(uint64_t) integer;
 
 	do
 	{

@@ -272,9 +272,9 @@ read_typed_array(UbjsonReader *ubjson)
 	{
 		for (size_t i = 0; i < length; i++, ubjson->p += size)
 			if (!churn_input_push(reader,
-								   churn_input_integer(reader,
-														decode_integer(marker,
-																	   ubjson->p))))
+								  churn_input_integer(reader,
+													  decode_integer(marker,
+																	 ubjson->p))))
 				return NULL;
 		return churn_input_array(reader, base);
 	}
@@ -321,7 +321,7 @@ read_array(UbjsonReader *ubjson, int depth)
 		if (marker == ']' && length == SIZE_MAX)
 			break;
 		if (!churn_input_push(&ubjson->reader,
-							   read_value(ubjson, marker, depth)))
+							  read_value(ubjson, marker, depth)))
 			return NULL;
 	}
 	return churn_input_array(&ubjson->reader, base);
@@ -345,10 +345,10 @@ read_object(UbjsonReader *ubjson, int depth)
 			return churn_input_object(&ubjson->reader, base);
 		}
 		if (!churn_input_push(&ubjson->reader,
-							   read_string(ubjson, &length)) ||
+							  read_string(ubjson, &length)) ||
 			!take_byte(ubjson, &marker) ||
 			!churn_input_push(&ubjson->reader,
-							   read_value(ubjson, marker, depth)))
+							  read_value(ubjson, marker, depth)))
 			return NULL;
 	}
 }
@@ -376,7 +376,7 @@ read_number(UbjsonReader *ubjson, uint8_t marker)
 	ubjson->p += size;
 	if (marker != 'd' && marker != 'D')
 		return churn_input_integer(&ubjson->reader,
-									decode_integer(marker, p));
+								   decode_integer(marker, p));
 	value = churn_input_value(&ubjson->reader, CHURN_VALUE_NUMBER);
 	if (value == NULL)
 		return NULL;

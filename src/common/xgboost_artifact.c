@@ -144,7 +144,7 @@ make_typed(const ChurnValue *object, const char *name, ChurnValueKind kind,
 	ChurnValue *value = churn_value_get(object, name);
 	ChurnValue	typed = {.kind = kind};
 	size_t		size = kind == CHURN_VALUE_BYTES ? 1 :
-		kind == CHURN_VALUE_LONGS ? 8 : 4;
+	kind == CHURN_VALUE_LONGS ? 8 : 4;
 	char	   *elements;
 
 	if (value == NULL || value->kind == kind)

@@ -318,8 +318,8 @@ booster_features(const ChurnArtifact *artifact, ChurnModel *model,
 				 ChurnArena *arena, ChurnError *error)
 {
 	const ChurnValue *cats =
-		churn_value_get(churn_value_get(churn_xgboost_booster(artifact->document),
-										"model"), "cats");
+	churn_value_get(churn_value_get(churn_xgboost_booster(artifact->document),
+									"model"), "cats");
 	const ChurnValue *encoded = churn_value_get(cats, "enc");
 	const ChurnValue *names;
 	const ChurnValue *types;
@@ -336,7 +336,7 @@ booster_features(const ChurnArtifact *artifact, ChurnModel *model,
 	{
 		ChurnFeature *feature = &model->features[i];
 		const char *type = types == NULL ? "" :
-			types->u.elements[i]->u.string;
+		types->u.elements[i]->u.string;
 		char		name[16];
 
 		snprintf(name, sizeof(name), "f%u", i);

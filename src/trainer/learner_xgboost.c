@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <xgboost/c_api.h>
 
 #include "channel.h"
@@ -23,9 +22,6 @@
 
 /* Floats of a batch. */
 #define BATCH_FLOATS		(1024 * 1024)
-
-/* Seconds between notices on rounds. */
-#define NOTICE_INTERVAL		5
 
 #define CHECKED(call)		check((call), #call)
 
@@ -335,23 +331,6 @@ evaluate_round(BoosterHandle booster, int round, DMatrixHandle validation)
 	return value != NULL ? strtod(value + 1, NULL) : NAN;
 }
 
-/* Tells of the rounds, when the last notice was a while ago. */
-static void
-report_round(int round, int rounds, double loss)
-{
-	static time_t reported = 0;
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (reported == 0)
-		reported = now.tv_sec;
-	if (now.tv_sec - reported < NOTICE_INTERVAL)
-		return;
-	reported = now.tv_sec;
-	churn_notice(NULL, "round %d of at most %d: validation log loss %.5f",
-				 round, rounds, loss);
-}
-
 /*
  * Boosts until the rounds are done or the validation loss has not improved for
  * early_stopping_rounds rounds.  Returns how many rounds to keep.
@@ -381,7 +360,6 @@ boost(const ChurnLearner *learner, const ChurnSettings *settings,
 			best = round + 1;
 		}
 		churn_progress_round((uint32_t) round + 1, (uint32_t) rounds, loss);
-		report_round(round + 1, rounds, loss);
 		if (patience > 0 && round + 1 - best >= patience)
 		{
 			round++;

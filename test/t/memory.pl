@@ -111,10 +111,10 @@ cmp_ok($private, '<=', 32 * $MiB, "the backend's private memory grew by $private
 
 # Generating, and scoring row by row.
 ($private, $peak, $samples, $out) = watch($session, $pid,
-	q{SELECT count(churn_score(c)) FROM (SELECT * FROM customers OFFSET 0) c});
+	q{SELECT count(churn_score(c, 'm')) FROM (SELECT * FROM customers OFFSET 0) c});
 is($out, $rows, "scored $rows composite rows");
 cmp_ok($private, '<=', 4 * $MiB, "the backend's private memory grew by $private KiB");
-($private, $peak, $samples, $out) = watch($session, $pid, q{SELECT count(churn_score(c)) FROM customers c});
+($private, $peak, $samples, $out) = watch($session, $pid, q{SELECT count(churn_score(c, 'm')) FROM customers c});
 is($out, $rows, "scored $rows rows of a table");
 cmp_ok($private, '<=', 4 * $MiB, "the backend's private memory grew by $private KiB");
 

@@ -141,8 +141,8 @@ differences(const Case *test, const ChurnForest *forest,
 	{
 		const float *row = test->values + i * test->features;
 		float		margin = evaluator != NULL ?
-			churn_evaluator_margin(evaluator, row, workspace) :
-			churn_forest_margin(forest, row);
+		churn_evaluator_margin(evaluator, row, workspace) :
+		churn_forest_margin(forest, row);
 
 		if (memcmp(&margin, &test->margins[i], sizeof(margin)) == 0)
 			continue;

@@ -58,8 +58,8 @@ static const float rows[][2] = {
 	{NAN, 1}
 };
 static const float margins[] = {
-	-0x1.530ca4p+0f, -0x1.56813cp-2f, 0x1.35303cp-1f, -0x1.56813cp-2f,
-	-0x1.530ca4p+0f, -0x1.56813cp-2f, 0x1.35303cp-1f, -0x1.530ca4p+0f
+	-0x1 .530 ca4p + 0f, -0x1 .56813 cp - 2f, 0x1 .35303 cp - 1f, -0x1 .56813 cp - 2f,
+	-0x1 .530 ca4p + 0f, -0x1 .56813 cp - 2f, 0x1 .35303 cp - 1f, -0x1 .530 ca4p + 0f
 };
 
 /* What the attribute "churn" says of it in most tests. */
@@ -277,7 +277,7 @@ static const Refusal refusals[] = {
 	{"\"3E-1\"", "\"[3E-1,4E-1]\"", CHURN_ERROR_UNSUPPORTED,
 	"model has 2 base scores"},
 	{"\"num_nodes\":\"5\",\"size_leaf_vector\":\"0\"",
-	"\"num_nodes\":\"5\",\"size_leaf_vector\":\"2\"", CHURN_ERROR_UNSUPPORTED,
+		"\"num_nodes\":\"5\",\"size_leaf_vector\":\"2\"", CHURN_ERROR_UNSUPPORTED,
 	"leaves of tree 0 are vectors of 2 values"},
 	{"\"tree_info\":[0,0]", "\"tree_info\":[0,1]", CHURN_ERROR_UNSUPPORTED,
 	"tree 1 belongs to an output"},
@@ -289,13 +289,13 @@ static const Refusal refusals[] = {
 	{"\"3E-1\"", "\"NaN\"", CHURN_ERROR_CORRUPT, "not between 0 and 1"},
 	{"\"3E-1\"", "\"half\"", CHURN_ERROR_CORRUPT, "base score \"half\""},
 	{"\"num_feature\":\"2\",\"num_target\"",
-	"\"num_feature\":\"1601\",\"num_target\"", CHURN_ERROR_LIMIT,
+		"\"num_feature\":\"1601\",\"num_target\"", CHURN_ERROR_LIMIT,
 	"1601 features, more than 1600"},
 	{"\"num_feature\":\"2\",\"num_target\"",
-	"\"num_feature\":\"two\",\"num_target\"", CHURN_ERROR_CORRUPT,
+		"\"num_feature\":\"two\",\"num_target\"", CHURN_ERROR_CORRUPT,
 	"parameter \"num_feature\" is no integer"},
 	{"\"num_feature\":\"2\",\"num_target\"",
-	"\"num_feature\":\"1\",\"num_target\"", CHURN_ERROR_CORRUPT,
+		"\"num_feature\":\"1\",\"num_target\"", CHURN_ERROR_CORRUPT,
 	"tree 1 splits on a feature that is not there"},
 	{"\"num_trees\":\"2\"", "\"num_trees\":\"3\"", CHURN_ERROR_CORRUPT,
 	"number of trees it declares"},
