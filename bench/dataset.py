@@ -87,8 +87,8 @@ def write_matrix(bench, session):
     columns = ", ".join(f'"{name}"' for name in data.names())
     text = io.BytesIO()
     session.cursor.copy_expert(
-        f"COPY (SELECT {columns}, churn_margin(c.*) AS margin_ FROM customers c)"
-        " TO STDOUT (FORMAT csv, HEADER)", text)
+        f"COPY (SELECT {columns}, churn_margin(c.*) AS margin_"
+        " FROM customers c) TO STDOUT (FORMAT csv, HEADER)", text)
     text.seek(0)
     types = read_types(data.features) | {"margin_": np.float32}
     frame = pandas.read_csv(text, dtype=types, float_precision="round_trip")
@@ -110,7 +110,7 @@ def set_up(bench):
     size = session.value("SELECT pg_table_size('customers') / 1048576")
     say(f"   {bench.rows} customers, {size} MB, in"
         f" {time.monotonic() - start:.1f} s")
-    bench.check(is_cached(session), "the table is in shared buffers as a whole")
+    bench.check(is_cached(session), "the whole table is in shared buffers")
 
     start = time.monotonic()
     session.run("SET churn.training_threads = 0")

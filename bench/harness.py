@@ -123,7 +123,7 @@ def alternate(runs, ours, peer):
 KINDS = {
     "faster": (lambda ours, peer: peer / ours, "x"),    # both are seconds
     "rate": (lambda ours, peer: ours / peer, "x"),      # both are rates
-    "share": (lambda ours, peer: ours / peer, ""),      # ours as part of theirs
+    "share": (lambda ours, peer: ours / peer, ""),      # ours, part of theirs
 }
 
 
@@ -169,7 +169,8 @@ class Line:
         return [self.what,
                 self.show(statistics.median(self.ours)), peer,
                 self.show_ratio(self.ratio()),
-                f"{self.show_ratio(min(ratios))}-{self.show_ratio(max(ratios))}",
+                self.show_ratio(min(ratios)) + "-"
+                + self.show_ratio(max(ratios)),
                 "" if self.target is None
                 else f"{sign} {self.show_ratio(self.target)}", verdict]
 

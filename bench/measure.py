@@ -11,7 +11,8 @@ from harness import Bench, Session, print_table, say, write_json
 MEASURES = [
     ("predict", "scoring", "measure_predict",
      "scoring a table, beside XGBoost's batch prediction in memory"),
-    ("scan", "scoring", "measure_scan", "scoring a table, beside a plain scan"),
+    ("scan", "scoring", "measure_scan",
+     "scoring a table, beside a plain scan"),
     ("ways", "scoring", "measure_ways",
      "scoring through views, partitions, prepared statements, PL/pgSQL"),
     ("table", "tables", "measure_table",

@@ -28,7 +28,8 @@ def status(pid, field):
 
 def children(pid):
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
+        with open(f"/proc/{pid}/task/{pid}/children",
+                  encoding="utf-8") as file:
             return [int(child) for child in file.read().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
@@ -81,8 +82,9 @@ def measure_train(bench):
             """ options => '{"promote": "never"}')""", (json.dumps(PARAMS),))
         version, seconds = session.cursor.fetchone()
         watch.end()
-        reported = session.value("SELECT trainer_peak_memory FROM"
-                                 f" churn.model_versions WHERE version = {version}")
+        reported = session.value(
+            "SELECT trainer_peak_memory FROM churn.model_versions"
+            f" WHERE version = {version}")
         losses[0].append(session.value(
             "SELECT value FROM churn.metrics WHERE dataset = 'validation'"
             f" AND metric = 'log_loss' AND version = {version}"))

@@ -22,8 +22,16 @@
 			fail(XGBGetLastError()); \
 	} while (0)
 
+/* How to predict: the score, with all trees. */
+#define CONFIG \
+	"{\"type\": 0, \"training\": false, \"iteration_begin\": 0, " \
+	"\"iteration_end\": 0, \"strict_shape\": false, \"cache_id\": 0, " \
+	"\"missing\": NaN}"
+
+static void fail(const char *message) __attribute__((noreturn));
+
 /* Ends with a message. */
-static void __attribute__((noreturn))
+static void
 fail(const char *message)
 {
 	fprintf(stderr, "predict: %s\n", message);
@@ -57,10 +65,6 @@ read_matrix(const char *path, size_t count)
 int
 main(int argc, char **argv)
 {
-	static const char config[] =
-		"{\"type\": 0, \"training\": false, \"iteration_begin\": 0, "
-		"\"iteration_end\": 0, \"strict_shape\": false, \"cache_id\": 0, "
-		"\"missing\": NaN}";
 	BoosterHandle booster;
 	char		interface[256];
 	char		line[64];
@@ -91,7 +95,7 @@ main(int argc, char **argv)
 		double		sum = 0;
 		size_t		i;
 
-		CHECKED(XGBoosterPredictFromDense(booster, interface, config, NULL,
+		CHECKED(XGBoosterPredictFromDense(booster, interface, CONFIG, NULL,
 										  &shape, &ndims, &result));
 		took = seconds() - start;
 		if (ndims != 1 || shape[0] != rows)

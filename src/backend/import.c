@@ -9,6 +9,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -323,6 +324,12 @@ result_json(const ChurnArtifact *artifact, const ChurnModel *model)
 		appendStringInfoString(&json, "]}");
 	}
 	appendStringInfoString(&json, "]}");
+	/* what becomes text in tables must be text, or no dump could be restored */
+	if (!pg_verifymbstr(json.data, json.len, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("artifact: a name or category is not text in the encoding \"%s\" of the database",
+						GetDatabaseEncodingName())));
 	return json.data;
 }
 

@@ -36,6 +36,12 @@ typedef struct MallocArena
 	size_t		block_size;		/* of the next shared block */
 } MallocArena;
 
+static size_t
+round_up(size_t size)
+{
+	return (size + ARENA_ALIGNMENT - 1) & ~(size_t) (ARENA_ALIGNMENT - 1);
+}
+
 /*
  * Takes a zeroed block of room for size bytes into the list.  calloc gives
  * fresh pages from the kernel unwritten, which a memset would touch.
@@ -43,8 +49,7 @@ typedef struct MallocArena
 static char *
 arena_block(MallocArena *arena, size_t size)
 {
-	const size_t header = (sizeof(ArenaBlock) + ARENA_ALIGNMENT - 1) &
-	~(size_t) (ARENA_ALIGNMENT - 1);
+	const size_t header = round_up(sizeof(ArenaBlock));
 	ArenaBlock *block;
 
 	if (size > SIZE_MAX - header)
@@ -68,7 +73,7 @@ arena_malloc(void *context, size_t size)
 
 	if (size > SIZE_MAX / 2)
 		return NULL;
-	size = (size + ARENA_ALIGNMENT - 1) & ~(size_t) (ARENA_ALIGNMENT - 1);
+	size = round_up(size);
 	if (size == 0)
 		size = ARENA_ALIGNMENT;
 	if (size > arena->nfree)
@@ -190,9 +195,13 @@ churn_arena_string(ChurnArena *arena, const char *bytes, size_t length,
 static size_t
 utf8_length(const unsigned char *p)
 {
-	size_t		n = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 :
-	p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
+	size_t		n;
 
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] < 0xC2 || p[0] > 0xF4)
+		return 0;
+	n = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
 	for (size_t i = 1; i < n; i++)
 		if ((p[i] & 0xC0) != 0x80)
 			return 0;

@@ -371,8 +371,7 @@ churn_input_push(ChurnReader *reader, const void *pointer)
 		return false;
 	if (reader->nstack == reader->stack_size)
 	{
-		size_t		size = reader->stack_size == 0 ? 64 :
-		reader->stack_size * 2;
+		size_t		size = reader->stack_size > 0 ? reader->stack_size * 2 : 64;
 		void	  **stack = churn_arena_array(reader->arena, size,
 											  sizeof(void *), reader->error);
 

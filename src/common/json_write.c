@@ -76,9 +76,10 @@ write_integer(ChurnBuffer *buffer, int64_t integer)
 {
 	char		text[24];
 	char	   *p = text + sizeof(text);
-	uint64_t	rest = integer < 0 ? 0 - (uint64_t) integer :
-	(uint64_t) integer;
+	uint64_t	rest = (uint64_t) integer;
 
+	if (integer < 0)
+		rest = 0 - rest;
 	do
 	{
 		*--p = (char) ('0' + rest % 10);

@@ -143,8 +143,7 @@ make_typed(const ChurnValue *object, const char *name, ChurnValueKind kind,
 {
 	ChurnValue *value = churn_value_get(object, name);
 	ChurnValue	typed = {.kind = kind};
-	size_t		size = kind == CHURN_VALUE_BYTES ? 1 :
-	kind == CHURN_VALUE_LONGS ? 8 : 4;
+	size_t		size = 4;
 	char	   *elements;
 
 	if (value == NULL || value->kind == kind)
@@ -152,6 +151,10 @@ make_typed(const ChurnValue *object, const char *name, ChurnValueKind kind,
 	if (!churn_xgboost_is_array(value))
 		return churn_fail(error, CHURN_ERROR_CORRUPT,
 						  "\"%s\" is no array", name);
+	if (kind == CHURN_VALUE_BYTES)
+		size = 1;
+	else if (kind == CHURN_VALUE_LONGS)
+		size = 8;
 	elements = churn_arena_array(arena, value->length, size, error);
 	if (elements == NULL)
 		return false;

@@ -317,10 +317,10 @@ static bool
 booster_features(const ChurnArtifact *artifact, ChurnModel *model,
 				 ChurnArena *arena, ChurnError *error)
 {
-	const ChurnValue *cats =
-	churn_value_get(churn_value_get(churn_xgboost_booster(artifact->document),
-									"model"), "cats");
-	const ChurnValue *encoded = churn_value_get(cats, "enc");
+	const ChurnValue *booster = churn_xgboost_booster(artifact->document);
+	const ChurnValue *inner = churn_value_get(booster, "model");
+	const ChurnValue *encoded = churn_value_get(churn_value_get(inner, "cats"),
+												"enc");
 	const ChurnValue *names;
 	const ChurnValue *types;
 
@@ -335,14 +335,15 @@ booster_features(const ChurnArtifact *artifact, ChurnModel *model,
 	for (uint32_t i = 0; i < model->nfeatures; i++)
 	{
 		ChurnFeature *feature = &model->features[i];
-		const char *type = types == NULL ? "" :
-		types->u.elements[i]->u.string;
+		const char *type = "";
 		char		name[16];
 
 		snprintf(name, sizeof(name), "f%u", i);
 		feature->name = names != NULL ? names->u.elements[i]->u.string :
 			churn_arena_string(arena, name, strlen(name), error);
 		feature->type = "";
+		if (types != NULL)
+			type = types->u.elements[i]->u.string;
 		if (feature->name == NULL)
 			return false;
 		if (strcmp(type, "i") == 0)

@@ -34,7 +34,7 @@ SELECT set_eq($$ SELECT relname FROM churn_relations WHERE relkind IN ('r', 'p',
 --
 CREATE TEMP TABLE expected_columns (tab name, columns text);
 INSERT INTO expected_columns VALUES
-	('models', 'model_id integer!, name text!, source text, source_relation text, key text, label text, '
+	('models', 'model_id integer!, name text!, source text, source_relation text, source_query text, key text, label text, '
 	 'positive text, owner name!, champion integer, last_version integer!, split_seed bigint!, '
 	 'created_at timestamp with time zone!'),
 	('model_versions', 'model text!, version integer!, algorithm text!, origin text!, sha256 bytea!, '

@@ -140,10 +140,12 @@ differences(const Case *test, const ChurnForest *forest,
 	for (size_t i = 0; i < test->rows; i++)
 	{
 		const float *row = test->values + i * test->features;
-		float		margin = evaluator != NULL ?
-		churn_evaluator_margin(evaluator, row, workspace) :
-		churn_forest_margin(forest, row);
+		float		margin;
 
+		if (evaluator != NULL)
+			margin = churn_evaluator_margin(evaluator, row, workspace);
+		else
+			margin = churn_forest_margin(forest, row);
 		if (memcmp(&margin, &test->margins[i], sizeof(margin)) == 0)
 			continue;
 		if (differences++ == 0)

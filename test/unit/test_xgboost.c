@@ -58,8 +58,8 @@ static const float rows[][2] = {
 	{NAN, 1}
 };
 static const float margins[] = {
-	-0x1 .530 ca4p + 0f, -0x1 .56813 cp - 2f, 0x1 .35303 cp - 1f, -0x1 .56813 cp - 2f,
-	-0x1 .530 ca4p + 0f, -0x1 .56813 cp - 2f, 0x1 .35303 cp - 1f, -0x1 .530 ca4p + 0f
+	-1.32441163f, -0.334477365f, 0.603883624f, -0.334477365f,
+	-1.32441163f, -0.334477365f, 0.603883624f, -1.32441163f
 };
 
 /* What the attribute "churn" says of it in most tests. */
