@@ -9,7 +9,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -21,6 +20,7 @@
 #include "churn/xgboost.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "register.h"
 #include "registry.h"
 #include "source.h"
@@ -183,9 +183,11 @@ static ChurnValue *
 described_features(const ChurnArtifact *artifact, Jsonb *features,
 				   ChurnArena *arena, ChurnError *error)
 {
-	char	   *text = JsonbToCString(NULL, &features->root,
+	const char *text = JsonbToCString(NULL, &features->root,
 									  VARSIZE(features));
-	ChurnValue *given = churn_json_read(text, strlen(text), arena, error);
+	size_t		length = strlen(text);
+	const char *utf8 = churn_to_utf8(text, &length);
+	ChurnValue *given = churn_json_read(utf8, length, arena, error);
 	ChurnValue *result = churn_value_array(arena, error);
 	const char *wanted =
 		churn_value_text(churn_value_get(churn_value_get(artifact->document,
@@ -286,10 +288,11 @@ kind_name(ChurnFeatureKind kind)
 /*
  * The part of the registration that churn_train() has from the trainer.
  */
-static char *
+static const char *
 result_json(const ChurnArtifact *artifact, const ChurnModel *model)
 {
 	StringInfoData json;
+	size_t		length;
 	uint32		i;
 	uint32		j;
 
@@ -325,12 +328,8 @@ result_json(const ChurnArtifact *artifact, const ChurnModel *model)
 	}
 	appendStringInfoString(&json, "]}");
 	/* what becomes text in tables must be text, or no dump could be restored */
-	if (!pg_verifymbstr(json.data, json.len, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-				 errmsg("artifact: a name or category is not text in the encoding \"%s\" of the database",
-						GetDatabaseEncodingName())));
-	return json.data;
+	length = json.len;
+	return churn_from_utf8(json.data, &length);
 }
 
 /*

@@ -29,7 +29,7 @@ typedef struct ChurnRegistration
 	Jsonb	   *options;		/* as given */
 	int64		rows_without_label;
 	TimestampTz started_at;
-	char	   *result;			/* JSON: the trainer's RESULT */
+	const char *result;			/* JSON: the trainer's RESULT */
 
 	/* filled by churn_registration_check() */
 	ChurnModelRow *present;		/* the model as it was; NULL if new */

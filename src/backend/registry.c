@@ -35,6 +35,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "registry.h"
 #include "settings.h"
 
@@ -543,7 +544,8 @@ load_version(Relation versions, HeapTuple tuple, const char *name, int number,
 	version->model = churn_model_read((uint8 *) VARDATA_ANY(compiled),
 									  VARSIZE_ANY_EXHDR(compiled),
 									  &keep_arena, &scratch_arena, &error);
-	if (version->model == NULL)
+	if (version->model == NULL ||
+		!churn_model_from_utf8(version->model, &keep_arena, &error))
 		churn_throw(&error, what);
 	version->evaluator = churn_evaluator_make(&version->model->forest,
 											  &keep_arena, &scratch_arena,

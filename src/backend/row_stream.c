@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "row_stream.h"
 
 /* A frame is sent once it is so large, so that the trainer works meanwhile. */
@@ -146,6 +147,7 @@ put_value(char *p, const ChurnReader *reader, Datum value, bool isnull,
 	if (is_long(reader, value))
 		return put_mark(p, CHURN_TEXT_LONG);
 	string = churn_reader_text(reader, value, &length);
+	string = churn_to_utf8(string, &length);
 	if (length > CHURN_TEXT_MAX)
 		return put_mark(p, CHURN_TEXT_LONG);
 	return put_text(p, string, (uint16) length);
@@ -208,6 +210,7 @@ put_key(ChurnRowStream *stream, char *p, Datum value)
 	}
 	if (length > CHURN_TEXT_MAX)
 		long_key(stream, length);
+	string = churn_to_utf8(string, &length);
 	return put_text(p, string, (uint16) length);
 }
 

@@ -28,6 +28,7 @@
 #include "churn/xgboost.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "row_stream.h"
 #include "train.h"
 
@@ -152,6 +153,8 @@ send_config(ChurnTraining *training, ChurnChannel *channel, double estimate)
 	const ChurnColumns *columns = training->columns;
 	TupleDesc	desc = training->source->desc;
 	StringInfoData json;
+	char	   *frame;
+	size_t		length;
 	int			i;
 
 	initStringInfo(&json);
@@ -194,14 +197,16 @@ send_config(ChurnTraining *training, ChurnChannel *channel, double estimate)
 		appendStringInfoChar(&json, '}');
 	}
 	appendStringInfoChar(&json, '}');
-	if (json.len - CHURN_FRAME_HEADER > CHURN_FRAME_MAX)
+	length = json.len;
+	frame = unconstify(char *, churn_to_utf8(json.data, &length));
+	length -= CHURN_FRAME_HEADER;
+	if (length > CHURN_FRAME_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("columns, params and options take %d bytes as JSON, more than the limit of %d",
-						json.len - CHURN_FRAME_HEADER, CHURN_FRAME_MAX)));
-	churn_channel_send(channel, CHURN_FRAME_CONFIG, json.data,
-					   json.len - CHURN_FRAME_HEADER);
-	pfree(json.data);
+				 errmsg("columns, params and options take %zu bytes as JSON, more than the limit of %d",
+						length, CHURN_FRAME_MAX)));
+	churn_channel_send(channel, CHURN_FRAME_CONFIG, frame, length);
+	pfree(frame);
 	churn_channel_await_ready(channel);
 }
 

@@ -11,7 +11,6 @@
 
 #include <sys/socket.h>
 
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -20,6 +19,7 @@
 #include "churn/model.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "registry.h"
 #include "trainer_channel.h"
 
@@ -61,8 +61,8 @@ protocol_violation(const char *what)
 }
 
 /*
- * Reads a frame's JSON object.  Its text is terminated here and must be valid
- * in the database's encoding, as everything that becomes SQL text.
+ * Reads a frame's JSON object.  Its text is terminated here, verified, and
+ * turned into the database's encoding.
  */
 static ChurnValue *
 read_object(ChurnChannel *channel, const char *payload, Size length,
@@ -72,11 +72,12 @@ read_object(ChurnChannel *channel, const char *payload, Size length,
 	ChurnError	error;
 	ChurnValue *value;
 
+	if (memchr(payload, '\0', length) != NULL)
+		protocol_violation("text contains a zero byte");
+	payload = churn_from_utf8(payload, &length);
 	*string = MemoryContextAlloc(channel->context, length + 1);
 	memcpy(*string, payload, length);
 	(*string)[length] = '\0';
-	if (strlen(*string) != length || !pg_verifymbstr(*string, length, true))
-		protocol_violation("text is not in the encoding of the database");
 	value = churn_json_read(*string, length, &arena, &error);
 	if (value == NULL)
 		protocol_violation(error.message);
