@@ -18,6 +18,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "churn/dictionary.h"
 #include "churn/number.h"
 
 #include "compat.h"
@@ -34,7 +35,6 @@ churn_reader_init(ChurnReader *reader, Oid type)
 
 	reader->type = base;
 	reader->is_enum = false;
-	reader->plain = base == TEXTOID || base == VARCHAROID;
 	switch (base)
 	{
 		case INT2OID:
@@ -343,7 +343,7 @@ missing_columns(const ChurnRowMap *map, const char *model_name)
 	initStringInfo(&names);
 	for (i = 0; i < model->nfeatures; i++)
 	{
-		if (map->columns[i] >= 0)
+		if (map->fields[i].column >= 0)
 			continue;
 		if (first == NULL)
 			first = model->features[i].name;
@@ -377,6 +377,22 @@ find_column(TupleDesc desc, const char *name)
 }
 
 /*
+ * Which of encode_value()'s ways suits a column.
+ */
+static ChurnReadHow
+how_to_read(const ChurnFeature *feature, const ChurnReader *reader)
+{
+	if (feature->kind == CHURN_FEATURE_CATEGORY)
+		return reader->type == TEXTOID || reader->type == VARCHAROID ?
+			CHURN_READ_TEXT : CHURN_READ_ANY;
+	if (reader->type == FLOAT8OID)
+		return CHURN_READ_FLOAT8;
+	if (reader->type == INT4OID)
+		return CHURN_READ_INT4;
+	return CHURN_READ_ANY;
+}
+
+/*
  * Finds the columns that the model wants by name.
  */
 ChurnRowMap *
@@ -389,25 +405,25 @@ churn_row_map(const ChurnModel *model, const char *model_name, TupleDesc desc,
 	uint32		i;
 
 	map->model = model;
-	map->columns = palloc(sizeof(int) * Max(model->nfeatures, 1));
-	map->readers = palloc0(sizeof(ChurnReader) * Max(model->nfeatures, 1));
+	map->fields = palloc0(sizeof(ChurnField) * Max(model->nfeatures, 1));
 	map->as_of_column = -1;
 	map->as_of_day = churn_statement_day();
 	for (i = 0; i < model->nfeatures; i++)
 	{
 		const ChurnFeature *feature = &model->features[i];
+		ChurnField *field = &map->fields[i];
 		int			column = find_column(desc, feature->name);
 		Oid			type;
 
-		map->columns[i] = column;
+		field->column = column;
 		if (column < 0)
 		{
 			missing = true;
 			continue;
 		}
 		type = TupleDescAttr(desc, column)->atttypid;
-		churn_reader_init(&map->readers[i], type);
-		if (!kinds_agree(feature, map->readers[i].kind))
+		churn_reader_init(&field->reader, type);
+		if (!kinds_agree(feature, field->reader.kind))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" is of type %s, but model \"%s\" needs %s",
@@ -417,7 +433,8 @@ churn_row_map(const ChurnModel *model, const char *model_name, TupleDesc desc,
 					 errdetail("It was of type %s when the model was trained.",
 							   feature->type) : 0,
 					 errhint("Cast the column in a view or a sub-select, or train a new version.")));
-		map->last = Max(map->last, column + 1);
+		field->dictionary = feature->dictionary;
+		field->how = how_to_read(feature, &field->reader);
 	}
 	if (missing)
 		missing_columns(map, model_name);
@@ -440,25 +457,34 @@ churn_row_map(const ChurnModel *model, const char *model_name, TupleDesc desc,
 							format_type_be(TupleDescAttr(desc, column)->atttypid)),
 					 errhint("It must be a date or a timestamp.")));
 		map->as_of_column = column;
-		map->last = Max(map->last, column + 1);
 	}
 	MemoryContextSwitchTo(old);
 	return map;
 }
 
 /*
- * One value as feature i of the model.
+ * A text as the code of its category; NaN if training never saw it.
  */
 static inline float
-encode_value(const ChurnRowMap *map, uint32 i, Datum value, DateADT as_of,
-			 bool has_as_of)
+category_code(const ChurnField *field, const char *text, size_t length)
 {
-	const ChurnReader *reader = &map->readers[i];
-	const ChurnFeature *feature = &map->model->features[i];
+	int32		code = churn_dictionary_look_up(field->dictionary, text,
+												length);
+
+	return code < 0 ? NAN : (float) code;
+}
+
+/*
+ * A value by the general way.
+ */
+static float
+encode_any(const ChurnField *field, Datum value, DateADT as_of,
+		   bool has_as_of)
+{
+	const ChurnReader *reader = &field->reader;
 	const char *text;
 	size_t		length;
 	float		number;
-	int32		code;
 
 	if (reader->kind != CHURN_COLUMN_TEXT)
 	{
@@ -466,24 +492,35 @@ encode_value(const ChurnRowMap *map, uint32 i, Datum value, DateADT as_of,
 			return NAN;
 		return churn_reader_float(reader, value, as_of);
 	}
-	if (likely(reader->plain && !VARATT_IS_EXTERNAL(DatumGetPointer(value)) &&
-			   !VARATT_IS_COMPRESSED(DatumGetPointer(value))))
-	{
-		/* what churn_reader_text() does, without the calls */
-		text = VARDATA_ANY(DatumGetPointer(value));
-		length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
-	}
-	else
-		text = churn_reader_text(reader, value, &length);
-	if (feature->kind == CHURN_FEATURE_CATEGORY)
-	{
-		code = churn_dictionary_find(feature->dictionary, text, length);
-		return code < 0 ? NAN : (float) code;
-	}
+	text = churn_reader_text(reader, value, &length);
+	if (field->dictionary != NULL)
+		return category_code(field, text, length);
 	/* a text that is no number is missing, as an unseen category is */
 	if (!churn_number_parse(text, length, &number))
 		return NAN;
 	return number;
+}
+
+/*
+ * A value as a feature.  The common cases are short cuts of encode_any().
+ */
+static inline float
+encode_value(const ChurnField *field, Datum value, DateADT as_of,
+			 bool has_as_of)
+{
+	if (field->how == CHURN_READ_TEXT)
+	{
+		struct varlena *text = (struct varlena *) DatumGetPointer(value);
+
+		if (likely(VARATT_IS_SHORT(text) && !VARATT_IS_EXTERNAL(text)))
+			return category_code(field, VARDATA_SHORT(text),
+								 VARSIZE_SHORT(text) - VARHDRSZ_SHORT);
+	}
+	else if (field->how == CHURN_READ_FLOAT8)
+		return clamp_float(DatumGetFloat8(value));
+	else if (field->how == CHURN_READ_INT4)
+		return (float) DatumGetInt32(value);
+	return encode_any(field, value, as_of, has_as_of);
 }
 
 /*
@@ -507,17 +544,18 @@ churn_row_encode(const ChurnRowMap *map, const Datum *values,
 {
 	DateADT		as_of = map->as_of_day;
 	bool		has_as_of = true;
+	uint32		nfeatures = map->model->nfeatures;
 	uint32		i;
 
 	if (map->as_of_column >= 0)
 		has_as_of = row_as_of(map, values[map->as_of_column],
 							  nulls[map->as_of_column], &as_of);
-	for (i = 0; i < map->model->nfeatures; i++)
+	for (i = 0; i < nfeatures; i++)
 	{
-		int			column = map->columns[i];
+		const ChurnField *field = &map->fields[i];
 
-		features[i] = nulls[column] ? NAN :
-			encode_value(map, i, values[column], as_of, has_as_of);
+		features[i] = nulls[field->column] ? NAN :
+			encode_value(field, values[field->column], as_of, has_as_of);
 	}
 }
 
@@ -530,16 +568,18 @@ churn_row_encode_arguments(const ChurnRowMap *map, const NullableDatum *row,
 {
 	DateADT		as_of = map->as_of_day;
 	bool		has_as_of = true;
+	uint32		nfeatures = map->model->nfeatures;
 	uint32		i;
 
 	if (map->as_of_column >= 0)
 		has_as_of = row_as_of(map, row[map->as_of_column].value,
 							  row[map->as_of_column].isnull, &as_of);
-	for (i = 0; i < map->model->nfeatures; i++)
+	for (i = 0; i < nfeatures; i++)
 	{
-		const NullableDatum *column = &row[map->columns[i]];
+		const ChurnField *field = &map->fields[i];
+		const NullableDatum *column = &row[field->column];
 
 		features[i] = column->isnull ? NAN :
-			encode_value(map, i, column->value, as_of, has_as_of);
+			encode_value(field, column->value, as_of, has_as_of);
 	}
 }

@@ -26,7 +26,6 @@ typedef struct ChurnReader
 	ChurnColumnKind kind;
 	Oid			type;			/* base type, domains looked through */
 	bool		is_enum;
-	bool		plain;			/* text or varchar */
 } ChurnReader;
 
 extern void churn_reader_init(ChurnReader *reader, Oid type);
@@ -56,18 +55,31 @@ extern bool churn_reader_day(const ChurnReader *reader, Datum value,
 /* The UTC date of the current statement. */
 extern DateADT churn_statement_day(void);
 
-/*
- * Where each feature of a model is found among the columns of a row.
- */
+/* Short cuts for the commonest columns. */
+typedef enum ChurnReadHow
+{
+	CHURN_READ_ANY = 0,
+	CHURN_READ_TEXT,			/* text or varchar, as a category */
+	CHURN_READ_FLOAT8,
+	CHURN_READ_INT4
+} ChurnReadHow;
+
+/* Where a feature of a model is found in a row, and how it is read. */
+typedef struct ChurnField
+{
+	int			column;			/* index into the row's values */
+	ChurnReadHow how;
+	const ChurnDictionary *dictionary;	/* of a category, else NULL */
+	ChurnReader reader;
+} ChurnField;
+
 typedef struct ChurnRowMap
 {
 	const ChurnModel *model;
 	int			as_of_column;	/* index into values, or -1 */
 	DateADT		as_of_day;		/* of the statement, where there is none */
 	ChurnReader as_of_reader;
-	int			last;			/* highest index in use + 1 */
-	int		   *columns;		/* index into values, by feature */
-	ChurnReader *readers;		/* by feature */
+	ChurnField *fields;			/* by feature */
 } ChurnRowMap;
 
 /*

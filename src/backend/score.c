@@ -311,7 +311,11 @@ map_arguments(ScoreState *state, FunctionCallInfo fcinfo, Oid relid)
 	state->map = churn_row_map(state->version->model, state->version->name,
 							   desc, state->context);
 	for (i = 0; i < (int) state->version->model->nfeatures; i++)
-		state->map->columns[i] = positions[state->map->columns[i]];
+	{
+		ChurnField *field = &state->map->fields[i];
+
+		field->column = positions[field->column];
+	}
 	if (state->map->as_of_column >= 0)
 		state->map->as_of_column = positions[state->map->as_of_column];
 	relation_close(relation, NoLock);

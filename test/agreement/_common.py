@@ -14,7 +14,11 @@ import sys
 import tempfile
 
 import numpy as np
-import xgboost
+
+# threads that wait must not spin, or two are slower than one on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+import xgboost  # noqa: E402
 
 VERSION = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
 TESTS = {"run": 0, "failed": 0}
