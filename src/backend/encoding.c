@@ -33,6 +33,7 @@ churn_to_utf8(const char *text, size_t *length)
 
 	if (is_transparent())
 		return text;
+
 	result = pg_server_to_any(text, (int) *length, PG_UTF8);
 	if (result != text)
 		*length = strlen(result);
@@ -49,6 +50,7 @@ churn_from_utf8(const char *text, size_t *length)
 
 	if (GetDatabaseEncoding() == PG_SQL_ASCII)
 		return text;
+
 	result = pg_any_to_server(text, (int) *length, PG_UTF8);
 	if (result != text)
 		*length = strlen(result);
@@ -67,6 +69,7 @@ convert(const char *text, ChurnArena *arena, ChurnError *error)
 
 	if (result == text)
 		return text;
+
 	return churn_arena_string(arena, result, length, error);
 }
 

@@ -278,6 +278,7 @@ churn_reader_text(const ChurnReader *reader, Datum value, size_t *length)
 		return copy;
 	}
 	text = PG_DETOAST_DATUM_PACKED(value);
+
 	data = VARDATA_ANY(text);
 	*length = VARSIZE_ANY_EXHDR(text);
 	if (reader->type == BPCHAROID)
@@ -493,6 +494,7 @@ encode_any(const ChurnField *field, Datum value, DateADT as_of,
 		return churn_reader_float(reader, value, as_of);
 	}
 	text = churn_reader_text(reader, value, &length);
+
 	if (field->dictionary != NULL)
 		return category_code(field, text, length);
 	/* a text that is no number is missing, as an unseen category is */

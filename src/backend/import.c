@@ -151,7 +151,7 @@ described_feature(const ChurnValue *given, ChurnArena *arena,
 	ChurnValue *categories = churn_value_get(given, "categories");
 	ChurnValue *text_number = churn_value_get(given, "text_number");
 	const char *name = given->kind == CHURN_VALUE_STRING ?
-		given->u.string : churn_value_text(given, "name", NULL);
+	given->u.string : churn_value_text(given, "name", NULL);
 	const char *kind = churn_value_text(given, "kind",
 										categories ? "category" : "number");
 
@@ -190,10 +190,10 @@ described_features(const ChurnArtifact *artifact, Jsonb *features,
 	ChurnValue *given = churn_json_read(utf8, length, arena, error);
 	ChurnValue *result = churn_value_array(arena, error);
 	const char *wanted =
-		churn_value_text(churn_value_get(churn_value_get(artifact->document,
-														 "learner"),
-										 "learner_model_param"),
-						 "num_feature", NULL);
+	churn_value_text(churn_value_get(churn_value_get(artifact->document,
+													 "learner"),
+									 "learner_model_param"),
+					 "num_feature", NULL);
 	char	   *rest = NULL;
 	long		nfeatures;
 	size_t		i;

@@ -64,9 +64,9 @@ is_nullable(Node *node, int varno, bool nullable)
 	{
 		JoinExpr   *join = (JoinExpr *) node;
 		bool		left = nullable || join->jointype == JOIN_RIGHT ||
-			join->jointype == JOIN_FULL;
+		join->jointype == JOIN_FULL;
 		bool		right = nullable || join->jointype == JOIN_LEFT ||
-			join->jointype == JOIN_FULL;
+		join->jointype == JOIN_FULL;
 
 		return is_nullable(join->larg, varno, left) ||
 			is_nullable(join->rarg, varno, right);
@@ -172,7 +172,7 @@ columns_function(FuncExpr *call)
 {
 	Oid			types[] = {OIDOID, TEXTOID, INT4OID, ANYOID};
 	const char *name = call->funcresulttype == FLOAT8OID ? "score_columns" :
-		"margin_columns";
+	"margin_columns";
 	Oid			schema = get_namespace_oid("churn", true);
 
 	if (!OidIsValid(schema))

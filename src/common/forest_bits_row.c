@@ -148,7 +148,7 @@ avx2_kernel(const ChurnBitsState *state, const uint8_t *const *rows,
 
 	for (tree = 0; tree < state->ntrees; tree += per_block)
 	{
-		const __m256i *from = (const __m256i *) (rows[0] + offset);
+		const		__m256i *from = (const __m256i *) (rows[0] + offset);
 		__m256i		low = _mm256_load_si256(from);
 		__m256i		high = _mm256_load_si256(from + 1);
 		uint32_t	row;

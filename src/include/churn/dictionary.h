@@ -73,7 +73,7 @@ churn_dictionary_home(const ChurnDictionary *dictionary,
 					  ChurnDictionaryKey key, size_t length)
 {
 	uint64_t	hash = (key.head ^ dictionary->seed ^ (uint64_t) length << 56) *
-		UINT64_C(0x9E3779B97F4A7C15);
+	UINT64_C(0x9E3779B97F4A7C15);
 
 	hash = (hash ^ hash >> 32 ^ key.tail) * UINT64_C(0xD6E8FEB86659FD93);
 	return (uint32_t) (hash >> dictionary->shift);
