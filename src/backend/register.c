@@ -19,6 +19,7 @@
 
 #include "compat.h"
 #include "register.h"
+#include "role.h"
 
 /*
  * A bytea with a copy of the bytes.

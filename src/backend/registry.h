@@ -92,20 +92,11 @@ extern void churn_registry_sha256(const uint8 *compiled, size_t ncompiled,
 /* Schema "churn" and relations in it, or an error that says how to get it. */
 extern Oid	churn_registry_relation(const char *name);
 
-/*
- * Become another role for stored SQL (security-restricted, search_path safe),
- * or the owner of the extension's tables for writing them.  An error in
- * between restores everything by itself.
- */
-typedef struct ChurnRole
-{
-	Oid			user;
-	int			context;
-	int			nestlevel;
-} ChurnRole;
-
-extern ChurnRole churn_role_become(Oid role);
-extern ChurnRole churn_role_become_owner(void);
-extern void churn_role_restore(ChurnRole saved);
+/* For registry.c alone: what version_cache.c does. */
+extern ChurnVersion *churn_version_get(const char *name, int number,
+									   Snapshot snapshot);
+extern void churn_version_pin(ChurnVersion *version, MemoryContext holder);
+extern bytea *churn_version_artifact(const char *name, int number,
+									 Snapshot snapshot);
 
 #endif							/* CHURN_REGISTRY_H */

@@ -30,6 +30,7 @@
 #include "compat.h"
 #include "features.h"
 #include "registry.h"
+#include "role.h"
 #include "score.h"
 
 #define ADVISORY_CLASS		0x6368726e	/* "chrn" */

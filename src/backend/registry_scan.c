@@ -1,0 +1,117 @@
+/*
+ * registry_scan.c
+ *		Reading rows of the registry's tables by index, under a snapshot.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "registry.h"
+#include "registry_scan.h"
+
+/*
+ * A relation or index of schema "churn".
+ */
+Oid
+churn_registry_relation(const char *name)
+{
+	Oid			schema = get_namespace_oid("churn", true);
+	Oid			relation = InvalidOid;
+
+	if (OidIsValid(schema))
+		relation = get_relname_relid(name, schema);
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"churn.%s\" does not exist", name),
+				 errhint("Run CREATE EXTENSION churn in this database.")));
+	return relation;
+}
+
+/*
+ * Begins an index scan for text = name in the index's first column and, when
+ * version is not 0, int = version in its second.
+ */
+SysScanDesc
+churn_registry_scan(Relation relation, const char *index, const char *name,
+					int name_column, int version, int version_column,
+					Snapshot snapshot)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyEntryInitialize(&keys[0], 0, name_column, BTEqualStrategyNumber,
+						   TEXTOID, DEFAULT_COLLATION_OID, F_TEXTEQ,
+						   CStringGetTextDatum(name));
+	if (version != 0)
+		ScanKeyInit(&keys[1], version_column, BTEqualStrategyNumber,
+					F_INT4EQ, Int32GetDatum(version));
+	return systable_beginscan(relation, churn_registry_relation(index), true,
+							  snapshot, version != 0 ? 2 : 1, keys);
+}
+
+/*
+ * A column of a registry tuple by name, so that the order of columns in the
+ * install script is free.
+ */
+AttrNumber
+churn_registry_column(Relation relation, const char *name)
+{
+	AttrNumber	number = get_attnum(RelationGetRelid(relation), name);
+
+	if (number == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"churn.%s\" does not exist",
+						name, RelationGetRelationName(relation)),
+				 errhint("Run ALTER EXTENSION churn UPDATE in this database.")));
+	return number;
+}
+
+/*
+ * The value of a column, or NULL's flag.
+ */
+Datum
+churn_registry_value(Relation relation, HeapTuple tuple, const char *name,
+					 bool *isnull)
+{
+	return heap_getattr(tuple, churn_registry_column(relation, name),
+						RelationGetDescr(relation), isnull);
+}
+
+/*
+ * A text column as a string in the current memory context; NULL for NULL.
+ */
+char *
+churn_registry_text(Relation relation, HeapTuple tuple, const char *name)
+{
+	bool		isnull;
+	Datum		value = churn_registry_value(relation, tuple, name, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * A bytea column of the tuple, detoasted; it must not be NULL.
+ */
+bytea *
+churn_registry_bytea(Relation relation, HeapTuple tuple, const char *name)
+{
+	bool		isnull;
+	Datum		value = churn_registry_value(relation, tuple, name, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("column \"%s\" of a row of \"churn.%s\" is null",
+						name, RelationGetRelationName(relation))));
+	return DatumGetByteaPP(value);
+}

@@ -1,0 +1,58 @@
+/*
+ * role.c
+ *		Becoming another role for stored SQL, or for writing the registry.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "registry.h"
+#include "role.h"
+
+/*
+ * Becomes a role for stored SQL: nothing it runs can change the session, and
+ * names without a schema mean PostgreSQL's own.
+ */
+ChurnRole
+churn_role_become(Oid role)
+{
+	ChurnRole	saved;
+
+	GetUserIdAndSecContext(&saved.user, &saved.context);
+	SetUserIdAndSecContext(role,
+						   saved.context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	saved.nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	return saved;
+}
+
+/*
+ * Becomes the owner of the registry, to write it.
+ */
+ChurnRole
+churn_role_become_owner(void)
+{
+	Relation	models = table_open(churn_registry_relation("models"),
+									AccessShareLock);
+	Oid			owner = models->rd_rel->relowner;
+
+	table_close(models, NoLock);
+	return churn_role_become(owner);
+}
+
+/*
+ * Undoes churn_role_become().
+ */
+void
+churn_role_restore(ChurnRole saved)
+{
+	AtEOXact_GUC(false, saved.nestlevel);
+	SetUserIdAndSecContext(saved.user, saved.context);
+}

@@ -1,0 +1,260 @@
+/*
+ * version_cache.c
+ *		Versions of models, loaded and held ready.
+ *
+ * Versions never change, so an entry is good for ever; its key contains the
+ * SHA-256 of the bytes it was made from.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "nodes/pg_list.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "encoding.h"
+#include "registry.h"
+#include "registry_scan.h"
+
+/* Loaded versions that nobody holds are dropped beyond this. */
+#define CACHE_BYTES		(64 * 1024 * 1024)
+
+static List *cache = NIL;		/* of ChurnVersion, in TopMemoryContext */
+static uint64 uses = 0;			/* counts uses of the cache */
+
+/*
+ * Drops loaded versions that nobody holds, the longest unused first, until
+ * the cache fits its bound.
+ */
+static void
+trim_cache(void)
+{
+	for (;;)
+	{
+		ChurnVersion *oldest = NULL;
+		Size		total = 0;
+		ListCell   *cell;
+
+		foreach(cell, cache)
+		{
+			ChurnVersion *version = lfirst(cell);
+
+			total += MemoryContextMemAllocated(version->context, true);
+			if (version->pins == 0 &&
+				(oldest == NULL || version->used < oldest->used))
+				oldest = version;
+		}
+		if (total <= CACHE_BYTES || oldest == NULL)
+			return;
+		cache = list_delete_ptr(cache, oldest);
+		MemoryContextDelete(oldest->context);
+	}
+}
+
+/*
+ * Complains unless the bytes are those that were registered.
+ */
+static void
+check_sha256(const char *name, int version, const uint8 *expected,
+			 bytea *compiled, bytea *artifact)
+{
+	uint8		digest[CHURN_SHA256_LENGTH];
+
+	churn_registry_sha256((uint8 *) VARDATA_ANY(compiled),
+						  VARSIZE_ANY_EXHDR(compiled),
+						  (uint8 *) VARDATA_ANY(artifact),
+						  VARSIZE_ANY_EXHDR(artifact), digest);
+	if (memcmp(digest, expected, CHURN_SHA256_LENGTH) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("version %d of model \"%s\" is damaged: its SHA-256 does not match",
+						version, name),
+				 errhint("Put another version in force with churn_promote(), or train a new one.")));
+}
+
+/*
+ * Makes a version from its row.  Everything is built in a context of its own
+ * that hangs below the caller's until it is complete.
+ */
+static ChurnVersion *
+load_version(Relation versions, HeapTuple tuple, const char *name, int number,
+			 const uint8 *sha256)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
+												  "churn model load",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "churn model",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	ChurnArena	keep_arena = churn_memory_arena(context);
+	ChurnArena	scratch_arena = churn_memory_arena(scratch);
+	bytea	   *compiled = churn_registry_bytea(versions, tuple, "compiled");
+	bytea	   *artifact = churn_registry_bytea(versions, tuple, "artifact");
+	char	   *what = psprintf("version %d of model \"%s\"", number, name);
+	ChurnVersion *version;
+	ChurnError	error;
+
+	check_sha256(name, number, sha256, compiled, artifact);
+	version = MemoryContextAllocZero(context, sizeof(ChurnVersion));
+	version->context = context;
+	version->relation = RelationGetRelid(versions);
+	version->name = MemoryContextStrdup(context, name);
+	version->version = number;
+	memcpy(version->sha256, sha256, CHURN_SHA256_LENGTH);
+	version->model = churn_model_read((uint8 *) VARDATA_ANY(compiled),
+									  VARSIZE_ANY_EXHDR(compiled),
+									  &keep_arena, &scratch_arena, &error);
+	if (version->model == NULL ||
+		!churn_model_from_utf8(version->model, &keep_arena, &error))
+		churn_throw(&error, what);
+	version->evaluator = churn_evaluator_make(&version->model->forest,
+											  &keep_arena, &scratch_arena,
+											  &error);
+	if (version->evaluator == NULL)
+		churn_throw(&error, what);
+	/* the nodes go with scratch; only the evaluator is needed from now on */
+	memset(&version->model->forest, 0, sizeof(ChurnForest));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+
+	trim_cache();
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	cache = lappend(cache, version);
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	return version;
+}
+
+/*
+ * The cached version with that key; NULL if there is none.
+ */
+static ChurnVersion *
+find_cached(Oid relation, const char *name, int number, const uint8 *sha256)
+{
+	ListCell   *cell;
+
+	foreach(cell, cache)
+	{
+		ChurnVersion *version = lfirst(cell);
+
+		if (version->relation == relation && version->version == number &&
+			memcmp(version->sha256, sha256, CHURN_SHA256_LENGTH) == 0 &&
+			strcmp(version->name, name) == 0)
+			return version;
+	}
+	return NULL;
+}
+
+/*
+ * Ends a scan of model_versions that found nothing.
+ */
+static void
+no_such_version(const char *name, int number)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("model \"%s\" has no version %d", name, number),
+			 errhint("The table churn.model_versions lists the versions.")));
+}
+
+/*
+ * The digest that a row of churn.model_versions claims for its bytes.
+ */
+static const uint8 *
+row_sha256(Relation versions, HeapTuple tuple, const char *name, int number)
+{
+	bytea	   *sha256 = churn_registry_bytea(versions, tuple, "sha256");
+
+	if (VARSIZE_ANY_EXHDR(sha256) != CHURN_SHA256_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("version %d of model \"%s\" is damaged: its SHA-256 has %d bytes",
+						number, name, (int) VARSIZE_ANY_EXHDR(sha256))));
+	return (uint8 *) VARDATA_ANY(sha256);
+}
+
+/*
+ * Finds a version in the cache by its row, or loads it.
+ */
+ChurnVersion *
+churn_version_get(const char *name, int number, Snapshot snapshot)
+{
+	Relation	versions = table_open(churn_registry_relation("model_versions"),
+									  AccessShareLock);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	const uint8 *sha256;
+	ChurnVersion *version;
+
+	scan = churn_registry_scan(versions, "model_versions_pkey", name,
+							   churn_registry_column(versions, "model"), number,
+							   churn_registry_column(versions, "version"), snapshot);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		no_such_version(name, number);
+	sha256 = row_sha256(versions, tuple, name, number);
+	version = find_cached(RelationGetRelid(versions), name, number, sha256);
+	if (version == NULL)
+		version = load_version(versions, tuple, name, number, sha256);
+	systable_endscan(scan);
+	table_close(versions, NoLock);
+	return version;
+}
+
+/*
+ * Reset callback of the holder of a pin.
+ */
+static void
+unpin(void *arg)
+{
+	((ChurnVersion *) arg)->pins--;
+}
+
+/*
+ * Holds a version until the context is reset or deleted.
+ */
+void
+churn_version_pin(ChurnVersion *version, MemoryContext holder)
+{
+	MemoryContextCallback *callback;
+
+	callback = MemoryContextAlloc(holder, sizeof(MemoryContextCallback));
+	callback->func = unpin;
+	callback->arg = version;
+	MemoryContextRegisterResetCallback(holder, callback);
+	version->pins++;
+	version->used = ++uses;
+}
+
+/*
+ * The artifact of a version, checked against its sha256.
+ */
+bytea *
+churn_version_artifact(const char *name, int number, Snapshot snapshot)
+{
+	Relation	versions = table_open(churn_registry_relation("model_versions"),
+									  AccessShareLock);
+	bytea	   *artifact;
+	bytea	   *compiled;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	scan = churn_registry_scan(versions, "model_versions_pkey", name,
+							   churn_registry_column(versions, "model"), number,
+							   churn_registry_column(versions, "version"), snapshot);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		no_such_version(name, number);
+	artifact = churn_registry_bytea(versions, tuple, "artifact");
+	compiled = churn_registry_bytea(versions, tuple, "compiled");
+	check_sha256(name, number, row_sha256(versions, tuple, name, number),
+				 compiled, artifact);
+	/* the tuple's memory ends with the scan */
+	artifact = (bytea *) DatumGetPointer(datumCopy(PointerGetDatum(artifact),
+												   false, -1));
+	systable_endscan(scan);
+	table_close(versions, NoLock);
+	return artifact;
+}
