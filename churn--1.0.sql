@@ -471,27 +471,31 @@ AS $$
 DECLARE
 	m churn.models := churn.lock_model(churn_rollback.model);
 	target churn.deployments;
+	place bigint;
 BEGIN
-	-- go back from the deployment in force, or from the one that it restored
-	SELECT d.* INTO target FROM churn.deployments d
-		WHERE d.model_id = m.model_id AND d.restores IS NULL
-			AND d.deployment_id <
-				(SELECT coalesce(c.restores, c.deployment_id)
-				 FROM churn.deployments c
-				 WHERE c.model_id = m.model_id AND upper_inf(c.during))
-			AND d.version <> m.champion
+	-- a deployment that is a rollback stands for the one it restored, so each
+	-- step back starts from there
+	SELECT coalesce(d.restores, d.deployment_id) INTO place
+		FROM churn.deployments d
+		WHERE d.model_id = m.model_id AND upper_inf(d.during);
+	LOOP
+		SELECT * INTO target FROM churn.deployments d
+			WHERE d.model_id = m.model_id AND d.deployment_id < place
+			ORDER BY d.deployment_id DESC LIMIT 1;
+		EXIT WHEN NOT FOUND;
+		place := coalesce(target.restores, target.deployment_id);
+		EXIT WHEN target.version <> m.champion
 			AND EXISTS (SELECT FROM churn.model_versions v
-						WHERE v.model = m.name AND v.version = d.version)
-		ORDER BY d.deployment_id DESC LIMIT 1;
-	IF NOT FOUND THEN
+						WHERE v.model = m.name AND v.version = target.version);
+	END LOOP;
+	IF target.deployment_id IS NULL THEN
 		RAISE EXCEPTION USING
 			ERRCODE = 'object_not_in_prerequisite_state',
 			MESSAGE = format('model "%s" has no earlier champion to go back to', m.name),
 			HINT = 'The table churn.deployments lists what was in force; churn_promote() puts any version in force.';
 	END IF;
 	PERFORM churn.deploy(m.name, target.version,
-		format('churn_rollback() from version %s', m.champion),
-		target.deployment_id);
+		format('churn_rollback() from version %s', m.champion), place);
 	RETURN target.version;
 END
 $$;

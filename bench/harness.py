@@ -222,10 +222,10 @@ def alone(bench, what, figures, target, show, beside=()):
                             False, show))
 
 
-def print_table(bench, judge):
-    """The table, its notes, and the checks that failed."""
+def print_lines(lines, judge):
+    """A table of lines."""
     head = ["measure", "ours", "peer", "ratio", "range", "target", ""]
-    rows = [head] + [line.cells(judge) for line in bench.lines]
+    rows = [head] + [line.cells(judge) for line in lines]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     for number, row in enumerate(rows):
         cells = [row[0].ljust(widths[0])]
@@ -233,6 +233,11 @@ def print_table(bench, judge):
         say("  ".join(cells + [row[-1]]).rstrip())
         if number == 0:
             say("-" * (sum(widths) + 2 * (len(head) - 1)))
+
+
+def print_report(bench, judge):
+    """All lines, the notes, and the checks that failed."""
+    print_lines(bench.lines, judge)
     say()
     for note in bench.notes:
         say(f"- {note}")

@@ -5,7 +5,8 @@ import platform
 import sys
 import time
 
-from harness import Bench, Session, print_table, say, write_json
+from harness import (Bench, Session, print_lines, print_report, say,
+                     write_json)
 
 # Name, module and function, what it is, and in which order.
 MEASURES = [
@@ -39,6 +40,7 @@ def read_options():
     parser.add_argument("--json")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--work", default=".")
+    parser.add_argument("--load", type=float, default=0)
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.runs is None:
@@ -61,7 +63,7 @@ def processor():
     return platform.processor()
 
 
-def describe(bench):
+def describe(bench, load):
     """The machine and the versions, for the record."""
     import pandas
     import xgboost
@@ -69,7 +71,7 @@ def describe(bench):
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     header = {
         "processor": processor(), "cores": os.cpu_count(),
-        "memory_gib": round(memory / 2**30), "load": os.getloadavg()[0],
+        "memory_gib": round(memory / 2**30), "load": load,
         "postgresql": session.value("SHOW server_version"),
         "shared_buffers": session.value("SHOW shared_buffers"),
         "xgboost": xgboost.__version__, "pandas": pandas.__version__,
@@ -81,9 +83,9 @@ def describe(bench):
         f" (shared_buffers {header['shared_buffers']}); XGBoost"
         f" {header['xgboost']}, pandas {header['pandas']}, Python"
         f" {header['python']}")
-    if header["load"] > 0.5:
-        say(f"warning: the machine is busy (load {header['load']:.1f});"
-            " the figures will be noisy")
+    if load > 0.5:
+        say(f"warning: the machine was busy before (load {load:.1f});"
+            " the figures may be noisy")
     return header
 
 
@@ -96,21 +98,23 @@ def main():
     import dataset
     bench = Bench(options.rows, options.runs, options.quick, options.work)
     start = time.monotonic()
+    judge = not options.quick
     say("\n== Customers and model")
-    header = describe(bench)
+    header = describe(bench, options.load)
     dataset.set_up(bench)
     for name, module, function, what in MEASURES:
         if name in options.wanted:
             say(f"\n== {name}: {what}")
             began = time.monotonic()
+            before = len(bench.lines)
             getattr(__import__(module), function)(bench)
             say(f"   {time.monotonic() - began:.0f} s")
+            print_lines(bench.lines[before:], judge)
 
-    judge = not options.quick
     say(f"\n== {bench.rows} customers, {dataset.ROUNDS} trees of depth 6,"
         f" medians of {bench.runs} alternating runs,"
         f" {(time.monotonic() - start) / 60:.0f} minutes\n")
-    print_table(bench, judge)
+    print_report(bench, judge)
     if options.json:
         write_json(bench, options.json, header)
     if not all(passed for passed, _ in bench.checks):

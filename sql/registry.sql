@@ -2,6 +2,7 @@
 -- Registry: versions, promotion, rollback, what scoring sees of them
 --
 SET client_min_messages = warning;
+\set SHOW_CONTEXT never
 CREATE TABLE registry_customers AS SELECT * FROM churn_sample_customers(1500, 3);
 ALTER TABLE registry_customers ADD PRIMARY KEY (customer_id);
 
@@ -83,6 +84,7 @@ SELECT churn_promote('reg', 3);
 SET client_min_messages = notice;
 SELECT churn_promote('reg', 3);
 SET client_min_messages = warning;
+\set SHOW_CONTEXT never
 
 -- errors
 SELECT churn_promote('reg', 77);
@@ -113,6 +115,7 @@ SELECT length(churn_export('reg', 3));
 ROLLBACK;
 \c -
 SET client_min_messages = warning;
+\set SHOW_CONTEXT never
 BEGIN;
 UPDATE churn.model_versions SET artifact = set_byte(artifact, 100, (get_byte(artifact, 100) + 1) % 256)
 	WHERE model = 'reg' AND version = 3;

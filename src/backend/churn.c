@@ -6,6 +6,7 @@
 
 #include <limits.h>
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "utils/guc.h"
 
@@ -15,12 +16,35 @@
 PG_MODULE_MAGIC;
 
 char	   *churn_default_model = NULL;
+uint64		churn_epoch = 0;
 char	   *churn_trainer = NULL;
 int			churn_training_memory = 0;
 int			churn_training_threads = 0;
 int			churn_training_nice = 0;
 
 extern void _PG_init(void);
+
+/*
+ * Another default model: what call sites found no longer holds.
+ */
+static void
+assign_default_model(const char *value, void *extra)
+{
+	churn_epoch++;
+}
+
+/*
+ * A rolled back subtransaction may have promoted.  Its commands' snapshots can
+ * look the same as those after it, since neither lists the transaction's own
+ * subtransactions.
+ */
+static void
+end_subtransaction(SubXactEvent event, SubTransactionId subxact,
+				   SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		churn_epoch++;
+}
 
 /*
  * Declares the settings.  The library needs no preloading; without it the
@@ -35,7 +59,7 @@ _PG_init(void)
 							   &churn_default_model,
 							   "",
 							   PGC_USERSET, 0,
-							   NULL, NULL, NULL);
+							   NULL, assign_default_model, NULL);
 	DefineCustomStringVariable("churn.trainer",
 							   "Path of the program churn-trainer.",
 							   "Empty means the one installed beside the library.",
@@ -65,4 +89,5 @@ _PG_init(void)
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("churn");
+	RegisterSubXactCallback(end_subtransaction, NULL);
 }

@@ -68,8 +68,7 @@ no_such_model(const char *name)
 ChurnModelRow *
 churn_registry_model(const char *name, Snapshot snapshot, bool missing_ok)
 {
-	Relation	models = table_open(churn_registry_relation("models"),
-									AccessShareLock);
+	Relation	models = churn_registry_open("models");
 	ChurnModelRow *row = NULL;
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -204,7 +203,7 @@ default_model(Oid relation, Snapshot snapshot)
 	if (churn_default_model != NULL && churn_default_model[0] != '\0')
 		return churn_registry_model(churn_default_model, snapshot, false);
 
-	models = table_open(churn_registry_relation("models"), AccessShareLock);
+	models = churn_registry_open("models");
 	scan = systable_beginscan(models, churn_registry_relation("models_name_key"),
 							  true, snapshot, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))

@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "access/skey.h"
 #include "access/stratnum.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
@@ -17,6 +18,18 @@
 #include "compat.h"
 #include "registry.h"
 #include "registry_scan.h"
+
+/*
+ * Complains that the extension is not there, or not whole.
+ */
+static void
+no_relation(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation \"churn.%s\" does not exist", name),
+			 errhint("Run CREATE EXTENSION churn in this database.")));
+}
 
 /*
  * A relation or index of schema "churn".
@@ -30,10 +43,22 @@ churn_registry_relation(const char *name)
 	if (OidIsValid(schema))
 		relation = get_relname_relid(name, schema);
 	if (!OidIsValid(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"churn.%s\" does not exist", name),
-				 errhint("Run CREATE EXTENSION churn in this database.")));
+		no_relation(name);
+	return relation;
+}
+
+/*
+ * Opens a table of schema "churn", with a lock that keeps it; it may have been
+ * dropped between the look-up and the lock.
+ */
+Relation
+churn_registry_open(const char *name)
+{
+	Relation	relation = try_table_open(churn_registry_relation(name),
+										  AccessShareLock);
+
+	if (relation == NULL)
+		no_relation(name);
 	return relation;
 }
 

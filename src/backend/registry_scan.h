@@ -12,6 +12,12 @@
 #include "utils/rel.h"
 
 /*
+ * Opens a table of schema "churn" under AccessShareLock, or complains that
+ * there is none.
+ */
+extern Relation churn_registry_open(const char *name);
+
+/*
  * Begins a scan for text = name in the index's first column and, when version
  * is not 0, int = version in its second.  The columns are attribute numbers.
  */

@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "registry.h"
+#include "registry_scan.h"
 #include "role.h"
 
 /*
@@ -39,8 +40,7 @@ churn_role_become(Oid role)
 ChurnRole
 churn_role_become_owner(void)
 {
-	Relation	models = table_open(churn_registry_relation("models"),
-									AccessShareLock);
+	Relation	models = churn_registry_open("models");
 	Oid			owner = models->rd_rel->relowner;
 
 	table_close(models, NoLock);

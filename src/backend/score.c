@@ -29,11 +29,13 @@
 #include "features.h"
 #include "registry.h"
 #include "score.h"
+#include "settings.h"
 
 /*
  * What tells one statement's snapshot from another's.  Every commit that one
  * of two snapshots sees and the other does not changes one of these: it
- * raises xmax or leaves a list of running transactions shorter.
+ * raises xmax or leaves a list of running transactions shorter; what else can
+ * change an answer raises the epoch.
  */
 typedef struct SnapshotMark
 {
@@ -42,6 +44,7 @@ typedef struct SnapshotMark
 	uint32		xcnt;
 	int32		subxcnt;
 	CommandId	curcid;
+	uint64		epoch;
 } SnapshotMark;
 
 /*
@@ -109,6 +112,7 @@ mark_of(Snapshot snapshot)
 	mark.xcnt = snapshot->xcnt;
 	mark.subxcnt = snapshot->subxcnt;
 	mark.curcid = snapshot->curcid;
+	mark.epoch = churn_epoch;
 	return mark;
 }
 
@@ -126,6 +130,7 @@ still_good(const ScoreState *state, Snapshot snapshot, text *model,
 		state->mark.xmin != snapshot->xmin ||
 		state->mark.xcnt != snapshot->xcnt ||
 		state->mark.subxcnt != snapshot->subxcnt ||
+		state->mark.epoch != churn_epoch ||
 		state->wanted_version != version)
 		return false;
 	if (model == NULL)

@@ -6,6 +6,8 @@
 #define CHURN_SETTINGS_H
 
 extern char *churn_default_model;	/* "" for none */
+extern uint64 churn_epoch;		/* grows when a look-up may have another
+								 * answer although the snapshot is the same */
 extern char *churn_trainer;		/* path; "" for churn-trainer beside churn.so */
 extern int	churn_training_memory;	/* kB; 0 for no limit */
 extern int	churn_training_threads; /* 0 for all processors */

@@ -11,6 +11,7 @@
 
 #include <sys/socket.h>
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -72,6 +73,9 @@ read_object(ChurnChannel *channel, const char *payload, Size length,
 	ChurnError	error;
 	ChurnValue *value;
 
+	if (GetDatabaseEncoding() != PG_SQL_ASCII &&
+		!pg_verify_mbstr(PG_UTF8, payload, (int) length, true))
+		protocol_violation("text is not UTF-8");
 	if (memchr(payload, '\0', length) != NULL)
 		protocol_violation("text contains a zero byte");
 	payload = churn_from_utf8(payload, &length);

@@ -181,8 +181,7 @@ row_sha256(Relation versions, HeapTuple tuple, const char *name, int number)
 ChurnVersion *
 churn_version_get(const char *name, int number, Snapshot snapshot)
 {
-	Relation	versions = table_open(churn_registry_relation("model_versions"),
-									  AccessShareLock);
+	Relation	versions = churn_registry_open("model_versions");
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	const uint8 *sha256;
@@ -234,8 +233,7 @@ churn_version_pin(ChurnVersion *version, MemoryContext holder)
 bytea *
 churn_version_artifact(const char *name, int number, Snapshot snapshot)
 {
-	Relation	versions = table_open(churn_registry_relation("model_versions"),
-									  AccessShareLock);
+	Relation	versions = churn_registry_open("model_versions");
 	bytea	   *artifact;
 	bytea	   *compiled;
 	SysScanDesc scan;

@@ -163,14 +163,17 @@ def check_dataset(path, table, columns, label, positive, key, bounds):
           int((scores.astype(np.float64) >= threshold).sum()),
           "churn_predict() calls those at or above the threshold")
 
-    # what is exported comes back the same
-    imported = import_model("back", exported(table, 1, "json"))
-    equal(imported[4:], [str(len(features)), info["rounds"]],
-          "the export is imported")
-    equal(psql(f"SELECT a.artifact = b.artifact AND a.compiled = b.compiled"
-               " FROM churn.model_versions a, churn.model_versions b WHERE"
-               f" a.model = {literal(table)} AND b.model = 'back'"), "t",
-          "as the same bytes")
+    # what is exported comes back the same; UBJSON to the last byte
+    for version, form in ((1, "ubj"), (2, "json")):
+        imported = import_model("back", exported(table, 1, form))
+        equal(imported[4:], [str(len(features)), info["rounds"]],
+              f"the export is imported, as {form}")
+        same = "a.compiled = b.compiled" + (
+            " AND a.artifact = b.artifact" if form == "ubj" else "")
+        equal(psql(f"SELECT {same} FROM churn.model_versions a,"
+                   " churn.model_versions b WHERE"
+                   f" a.model = {literal(table)} AND b.model = 'back'"
+                   f" AND b.version = {version}"), "t", "and is the same")
 
     # importances are shares of XGBoost's total gain
     gain = boosters["ubj"].get_score(importance_type="total_gain")

@@ -162,14 +162,17 @@ import_model("numbers", saved(booster, "ubj"))
 same_bits(margins("customers", "numbers"),
           booster.predict(matrix, output_margin=True),
           "numbers and booleans, described by the file alone")
+refused("categories that the file does not name, or not in ASCII",
+        saved(boosters["plain"], "ubj"), "plan")
 if VERSION >= (3, 1):
-    import_model("own", saved(boosters["plain"], "ubj"))
-    same_bits(margins("customers", "own"),
-              boosters["plain"].predict(data, output_margin=True),
-              "categories, described by the file alone")
-else:
-    refused("categories that the file does not name",
-            saved(boosters["plain"], "ubj"), "plan")
+    cities = frame[["tenure", "city"]]
+    matrix = xgboost.DMatrix(cities, left, enable_categorical=True)
+    booster = xgboost.train(base, matrix, 25)
+    for form in ("ubj", "json"):
+        import_model(f"cities, {form}", saved(booster, form))
+        same_bits(margins("customers", f"cities, {form}"),
+                  booster.predict(matrix, output_margin=True),
+                  f"categories, described by the file alone, {form}")
 
 # a model without names: f0, f1, ...
 booster = xgboost.train(base, xgboost.DMatrix(
@@ -191,6 +194,7 @@ best = booster.best_iteration + 1
 ok(best < booster.num_boosted_rounds(), f"a model that stopped at {best}"
    f" of {booster.num_boosted_rounds()} rounds")
 import_model("stopped", saved(booster, "json"))
+matrix = xgboost.DMatrix(numbers, nthread=1)
 same_bits(margins("customers", "stopped"),
           booster.predict(matrix, output_margin=True), "with all of them")
 sliced = booster[:best]
