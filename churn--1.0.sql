@@ -10,6 +10,8 @@ COMMENT ON SCHEMA churn IS
 --
 -- 1. Tables
 --
+-- They have no foreign keys among them: pg_restore with several jobs loads the
+-- tables of an extension in any order.  The functions below keep them whole.
 
 CREATE TABLE churn.models (
 	model_id int GENERATED ALWAYS AS IDENTITY,
@@ -86,8 +88,6 @@ CREATE TABLE churn.model_versions (
 	artifact bytea NOT NULL,
 	compiled bytea NOT NULL,
 	CONSTRAINT model_versions_pkey PRIMARY KEY (model, version),
-	CONSTRAINT model_versions_model_fkey FOREIGN KEY (model)
-		REFERENCES churn.models (name) ON DELETE CASCADE,
 	CONSTRAINT model_versions_origin_check CHECK (origin IN ('train', 'import')),
 	CONSTRAINT model_versions_size_check CHECK
 		(octet_length(artifact)::bigint + octet_length(compiled) <= 268435456)
@@ -150,8 +150,6 @@ CREATE TABLE churn.features (
 	baseline jsonb,
 	importance double precision,
 	CONSTRAINT features_pkey PRIMARY KEY (model, version, position),
-	CONSTRAINT features_model_fkey FOREIGN KEY (model, version)
-		REFERENCES churn.model_versions (model, version) ON DELETE CASCADE,
 	CONSTRAINT features_kind_check CHECK
 		(kind IN ('number', 'boolean', 'category', 'age'))
 );
@@ -175,9 +173,7 @@ CREATE TABLE churn.metrics (
 	value double precision,
 	spread double precision,
 	n bigint,
-	CONSTRAINT metrics_pkey PRIMARY KEY (model, version, dataset, metric),
-	CONSTRAINT metrics_model_fkey FOREIGN KEY (model, version)
-		REFERENCES churn.model_versions (model, version) ON DELETE CASCADE
+	CONSTRAINT metrics_pkey PRIMARY KEY (model, version, dataset, metric)
 );
 COMMENT ON TABLE churn.metrics IS 'quality of model versions';
 COMMENT ON COLUMN churn.metrics.model IS 'name of the model';
@@ -198,8 +194,6 @@ CREATE TABLE churn.deployments (
 	why text NOT NULL,
 	restores bigint,
 	CONSTRAINT deployments_pkey PRIMARY KEY (deployment_id),
-	CONSTRAINT deployments_model_id_fkey FOREIGN KEY (model_id)
-		REFERENCES churn.models (model_id) ON DELETE CASCADE,
 	CONSTRAINT deployments_one_at_a_time EXCLUDE USING gist
 		(int4range(model_id, model_id, '[]') WITH &&, during WITH &&)
 );
@@ -512,6 +506,10 @@ DECLARE
 BEGIN
 	IF churn_drop_model.version IS NULL THEN
 		DELETE FROM churn.models x WHERE x.model_id = m.model_id;
+		DELETE FROM churn.model_versions v WHERE v.model = m.name;
+		DELETE FROM churn.features f WHERE f.model = m.name;
+		DELETE FROM churn.metrics x WHERE x.model = m.name;
+		DELETE FROM churn.deployments d WHERE d.model_id = m.model_id;
 		DELETE FROM churn.predictions p WHERE p.model = m.name;
 		RETURN;
 	END IF;
@@ -524,6 +522,10 @@ BEGIN
 	END IF;
 	DELETE FROM churn.model_versions v
 		WHERE v.model = m.name AND v.version = churn_drop_model.version;
+	DELETE FROM churn.features f
+		WHERE f.model = m.name AND f.version = churn_drop_model.version;
+	DELETE FROM churn.metrics x
+		WHERE x.model = m.name AND x.version = churn_drop_model.version;
 END
 $$;
 COMMENT ON FUNCTION churn_drop_model(text, int) IS

@@ -310,8 +310,8 @@ make_rescore(const char *model, MemoryContext context)
 	rescore->features =
 		palloc(sizeof(float) * Max(rescore->version->model->nfeatures, 1));
 	rescore->workspace =
-		(void *) TYPEALIGN(32,
-						   palloc(churn_evaluator_workspace(rescore->version->evaluator) + 32));
+		palloc(churn_evaluator_workspace(rescore->version->evaluator) + 32);
+	rescore->workspace = (void *) TYPEALIGN(32, rescore->workspace);
 	rescore->desc = CreateTemplateTupleDesc(2);
 	TupleDescInitEntry(rescore->desc, 1, "key", TEXTOID, -1, 0);
 	TupleDescInitEntry(rescore->desc, 2, "score", FLOAT8OID, -1, 0);

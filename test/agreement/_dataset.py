@@ -5,9 +5,9 @@ import json
 import numpy as np
 from sklearn import metrics
 
-from _common import (encode, equal, exported, import_model, literal,
-                     load_booster, matrix_of, ok, psql, query, quote,
-                     same_bits, split, values_of_row)
+from _common import (equal, exported, import_model, literal, load_booster,
+                     matrix_of, ok, psql, query, quote, same_bits, split,
+                     values_of_row)
 
 
 def load(path, table, columns, key=None):
@@ -28,7 +28,7 @@ def check_quality(trained, bounds):
            f"test {name} {value:.4f} is from {low} to {high}")
 
 
-def check_scores(table, model, rows, booster, features, form):
+def check_scores(table, rows, booster, features, form):
     """Margins and scores of all rows against a booster's."""
     matrix = matrix_of(booster, features, rows)
     same_bits([row["margin_"] for row in rows],
@@ -127,7 +127,7 @@ def check_dataset(path, table, columns, label, positive, key, bounds):
     threshold = float(trained["threshold"])
     equal(attribute["threshold"], threshold, "the threshold travels along")
     for form, booster in boosters.items():
-        scores = check_scores(table, table, rows, booster, features, form)
+        scores = check_scores(table, rows, booster, features, form)
 
     info = query("SELECT m.split_seed, v.* FROM churn.model_versions v"
                  " JOIN churn.models m ON m.name = v.model WHERE"

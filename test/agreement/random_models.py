@@ -12,7 +12,8 @@ import sys
 import numpy as np
 
 from _common import (copy_in, done, equal, exported, import_model, literal,
-                     load_booster, psql, query, quote, same_bits, saved, xgboost)
+                     load_booster, psql, query, quote, same_bits, saved,
+                     xgboost)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 os.pardir, "lib"))
