@@ -31,7 +31,8 @@ fill_slots(ChurnDictionary *dictionary, uint32_t ncategories,
 		const char *text = dictionary->categories[code];
 		size_t		length = strlen(text);
 		ChurnDictionaryKey key = churn_dictionary_key(text, length);
-		uint32_t	at = churn_dictionary_home(dictionary, key, length);
+		uint32_t	at = churn_dictionary_home(dictionary, key, text,
+											   length);
 		ChurnDictionarySlot *slot = &dictionary->slots[at];
 
 		if (slot->code >= 0)

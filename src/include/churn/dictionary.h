@@ -67,14 +67,26 @@ churn_dictionary_key(const char *text, size_t length)
 	return key;
 }
 
-/* The home slot's number: two multiplications, whose high bits count. */
+/*
+ * The home slot's number.  All of the text counts, so that texts that begin
+ * and end alike do not crowd one slot.
+ */
 static inline uint32_t
 churn_dictionary_home(const ChurnDictionary *dictionary,
-					  ChurnDictionaryKey key, size_t length)
+					  ChurnDictionaryKey key, const char *text,
+					  size_t length)
 {
-	uint64_t	hash = (key.head ^ dictionary->seed ^ (uint64_t) length << 56) *
-	UINT64_C(0x9E3779B97F4A7C15);
+	uint64_t	hash = key.head ^ dictionary->seed ^ (uint64_t) length << 56;
+	size_t		offset;
 
+	hash *= UINT64_C(0x9E3779B97F4A7C15);
+	for (offset = 8; offset + 8 < length; offset += 8)
+	{
+		uint64_t	middle;
+
+		memcpy(&middle, text + offset, 8);
+		hash = (hash ^ hash >> 32 ^ middle) * UINT64_C(0x9E3779B97F4A7C15);
+	}
 	hash = (hash ^ hash >> 32 ^ key.tail) * UINT64_C(0xD6E8FEB86659FD93);
 	return (uint32_t) (hash >> dictionary->shift);
 }
@@ -101,7 +113,7 @@ churn_dictionary_look_up(const ChurnDictionary *dictionary, const char *text,
 						 size_t length)
 {
 	ChurnDictionaryKey key = churn_dictionary_key(text, length);
-	uint32_t	at = churn_dictionary_home(dictionary, key, length);
+	uint32_t	at = churn_dictionary_home(dictionary, key, text, length);
 
 	for (;;)
 	{
