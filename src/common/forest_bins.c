@@ -3,19 +3,20 @@
  *		From the values of features to the bins that the splits of a forest
  *		tell apart.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "forest_parts.h"
-
-/* With fewer thresholds than this a grid does not pay. */
-#define LEAST_FOR_GRID	8
-
-/* A stretch of thresholds up to this long is searched one by one. */
-#define LINEAR_SEARCH	6
+#include "forest_search.h"
 
 /* Up to so many known categories, one more is to be expected. */
 #define FEW_CATEGORIES	2
+
+/* So many splits with one default direction tell that none was missing. */
+#define ENOUGH_SPLITS	8
+
+/* No code, or no bin. */
+#define NONE	UINT32_MAX
 
 /* A partition of one feature's categories into groups; all in scratch. */
 typedef struct Partition
@@ -35,43 +36,6 @@ split_key(const ChurnNode *node)
 {
 	return (size_t) node->feature * 2 +
 		((node->flags & CHURN_NODE_CATEGORICAL) != 0);
-}
-
-/*
- * Counts the thresholds at or below the value.  The cell of a value grows with
- * the value, whatever the rounding, so thresholds in lower cells are below it
- * and thresholds in higher cells above it; those in its own cell are compared.
- */
-uint32_t
-churn_bin_search(const ChurnBinner *binner, float value)
-{
-	const float *thresholds = binner->thresholds;
-	uint32_t	low = 0;
-	uint32_t	high = binner->nthresholds;
-
-	if (!(value >= thresholds[0]))
-		return 0;
-	if (value >= thresholds[high - 1])
-		return high;
-	if (binner->grid != NULL)
-	{
-		uint32_t	cell = (uint32_t) ((value - binner->low) * binner->scale);
-
-		low = binner->grid[cell];
-		high = binner->grid[cell + 1];
-	}
-	while (high - low > LINEAR_SEARCH)
-	{
-		uint32_t	middle = low + (high - low) / 2;
-
-		if (value >= thresholds[middle])
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	while (low < high && value >= thresholds[low])
-		low++;
-	return low;
 }
 
 static int
@@ -98,7 +62,7 @@ make_grid(ChurnBinner *binner, ChurnArena *keep, ChurnError *error)
 	uint32_t	at = 0;
 	uint32_t	cell;
 
-	if (binner->nthresholds < LEAST_FOR_GRID ||
+	if (binner->nthresholds <= CHURN_SEARCH_STEP ||
 		!(span > 0 && span <= 3.4e38f && scale > 0 && scale <= 3.4e38f))
 		return true;
 	if ((uint32_t) (span * scale) >= CHURN_GRID_CELLS)
@@ -144,10 +108,13 @@ make_numeric(const ChurnForest *forest, ChurnBinner *binner, uint32_t *ranks,
 						  "feature %u has %u thresholds, more than %u",
 						  binner->feature, n, CHURN_MAX_BINS);
 
-	thresholds = churn_arena_array(keep, n, sizeof(float), error);
+	thresholds = churn_arena_array(keep, (size_t) n + CHURN_SEARCH_STEP,
+								   sizeof(float), error);
 	if (thresholds == NULL)
 		return false;
 	memcpy(thresholds, sorted, n * sizeof(float));
+	for (i = 0; i < CHURN_SEARCH_STEP; i++)
+		thresholds[n + i] = NAN;
 	binner->thresholds = thresholds;
 	binner->nthresholds = n;
 	binner->missing = n + 1;
@@ -164,13 +131,32 @@ make_numeric(const ChurnForest *forest, ChurnBinner *binner, uint32_t *ranks,
 	return true;
 }
 
+/* Notes that a code is in the set by which a partition is being split. */
+static inline void
+hit(Partition *partition, uint32_t code, uint32_t *ntouched)
+{
+	uint32_t	group = partition->group_of[code];
+
+	if (partition->hits[group]++ == 0)
+		partition->touched[(*ntouched)++] = group;
+}
+
+/* Moves a code of that set to the group that takes these. */
+static inline void
+move(Partition *partition, uint32_t code)
+{
+	partition->group_of[code] = partition->heir[partition->group_of[code]];
+}
+
 /*
- * Splits the classes of a partition by one set: the codes of a class that are
- * in the set move to a new class, unless all of them are.  Takes time by the
- * set's codes alone, so that many sets on many categories are no trap.
+ * Splits the groups of a partition by one set, and by one code more if it is
+ * not NONE: the codes of a group that are in the set move to a new group,
+ * unless all of them are.  Takes time by the set's codes alone, so that many
+ * sets on many categories are no trap.
  */
 static void
-refine(Partition *partition, const uint32_t *words, uint32_t nwords)
+refine(Partition *partition, const uint32_t *words, uint32_t nwords,
+	   uint32_t more)
 {
 	uint32_t	ntouched = 0;
 	uint32_t	word;
@@ -179,13 +165,10 @@ refine(Partition *partition, const uint32_t *words, uint32_t nwords)
 
 	for (word = 0; word < nwords; word++)
 		for (rest = words[word]; rest != 0; rest &= rest - 1)
-		{
-			uint32_t	code = word * 32 + (uint32_t) __builtin_ctz(rest);
-			uint32_t	group = partition->group_of[code];
-
-			if (partition->hits[group]++ == 0)
-				partition->touched[ntouched++] = group;
-		}
+			hit(partition, word * 32 + (uint32_t) __builtin_ctz(rest),
+				&ntouched);
+	if (more != NONE)
+		hit(partition, more, &ntouched);
 	for (i = 0; i < ntouched; i++)
 	{
 		uint32_t	group = partition->touched[i];
@@ -202,12 +185,9 @@ refine(Partition *partition, const uint32_t *words, uint32_t nwords)
 	}
 	for (word = 0; word < nwords; word++)
 		for (rest = words[word]; rest != 0; rest &= rest - 1)
-		{
-			uint32_t	code = word * 32 + (uint32_t) __builtin_ctz(rest);
-
-			partition->group_of[code] =
-				partition->heir[partition->group_of[code]];
-		}
+			move(partition, word * 32 + (uint32_t) __builtin_ctz(rest));
+	if (more != NONE)
+		move(partition, more);
 }
 
 /* Returns one more than the highest category in any set of the binner. */
@@ -245,7 +225,7 @@ make_partition(Partition *partition, uint32_t ncodes, ChurnArena *scratch,
 			   ChurnError *error)
 {
 	uint32_t   *memory;
-	size_t		n = (size_t) ncodes + 1;
+	size_t		n = (size_t) ncodes + 2;
 
 	memory = churn_arena_array(scratch, 6 * n, sizeof(uint32_t), error);
 	if (memory == NULL)
@@ -260,69 +240,92 @@ make_partition(Partition *partition, uint32_t ncodes, ChurnArena *scratch,
 }
 
 /*
- * Gives each set of categories that no node tells apart a bin, in the order of
- * their lowest code.  The code behind the last one stands for all others.
+ * Splits the categories, and with them ncodes, which stands for all others,
+ * and ncodes + 1, which stands for a missing one, into groups that no node
+ * tells apart.  Returns whether missing ones are to be expected.
+ */
+static bool
+partition_codes(const ChurnForest *forest, const ChurnBinner *binner,
+				Partition *partition)
+{
+	uint32_t	nright = 0;
+	uint32_t	i;
+
+	partition->ngroups = 1;
+	memset(partition->group_of, 0, (binner->ncodes + 2) * sizeof(uint32_t));
+	partition->size[0] = binner->ncodes + 2;
+	for (i = 0; i < binner->nnodes; i++)
+	{
+		const ChurnNode *node = &forest->nodes[binner->nodes[i]];
+		bool		right = (node->flags & CHURN_NODE_DEFAULT_LEFT) == 0;
+
+		nright += right;
+		refine(partition, forest->bits + node->bits, node->nwords,
+			   right ? binner->ncodes + 1 : NONE);
+	}
+	return (nright > 0 && nright < binner->nnodes) ||
+		binner->nnodes < ENOUGH_SPLITS;
+}
+
+/* Gives the group of a code a bin, unless it has one. */
+static void
+place_code(ChurnBinner *binner, Partition *partition, uint32_t code,
+		   uint32_t *examples)
+{
+	uint32_t	group = partition->group_of[code];
+
+	if (partition->bin_of[group] != NONE)
+		return;
+	partition->bin_of[group] = binner->nbins;
+	examples[binner->nbins++] = code;
+}
+
+/*
+ * Gives each group of categories that no node tells apart a bin, in the order
+ * of their lowest code, but those hardly expected the last ones.
  */
 static bool
 make_categorical(const ChurnForest *forest, ChurnBinner *binner,
 				 Partition *partition, ChurnArena *keep, ChurnArena *scratch,
 				 ChurnError *error)
 {
-	const uint32_t none = UINT32_MAX;
+	const uint32_t other = binner->ncodes;
+	const uint32_t missing = binner->ncodes + 1;
+	bool		expect_missing = partition_codes(forest, binner, partition);
 	uint16_t   *code_bins;
 	uint32_t   *examples;
-	uint32_t	nbins = 0;
 	uint32_t	i;
 
-	partition->ngroups = 1;
-	memset(partition->group_of, 0, (binner->ncodes + 1) * sizeof(uint32_t));
-	partition->size[0] = binner->ncodes + 1;
-	for (i = 0; i < binner->nnodes; i++)
-	{
-		const ChurnNode *node = &forest->nodes[binner->nodes[i]];
-
-		refine(partition, forest->bits + node->bits, node->nwords);
-	}
-	if (partition->ngroups + 2 > CHURN_MAX_BINS)
+	if (partition->ngroups > CHURN_MAX_BINS)
 		return churn_fail(error, CHURN_ERROR_LIMIT,
 						  "feature %u has %u groups of categories, more "
 						  "than %u",
 						  binner->feature, partition->ngroups, CHURN_MAX_BINS);
-
 	code_bins = churn_arena_array(keep, binner->ncodes, sizeof(uint16_t),
 								  error);
-	examples = churn_arena_array(scratch, (size_t) partition->ngroups + 2,
+	examples = churn_arena_array(scratch, partition->ngroups,
 								 sizeof(uint32_t), error);
 	if (code_bins == NULL || examples == NULL)
 		return false;
 	for (i = 0; i < partition->ngroups; i++)
-		partition->bin_of[i] = none;
+		partition->bin_of[i] = NONE;
 	for (i = 0; i < binner->ncodes; i++)
 	{
-		uint32_t	group = partition->group_of[i];
-
-		if (partition->bin_of[group] == none)
-		{
-			partition->bin_of[group] = nbins;
-			examples[nbins++] = i;
-		}
-		code_bins[i] = (uint16_t) partition->bin_of[group];
+		place_code(binner, partition, i, examples);
+		code_bins[i] = (uint16_t) partition->bin_of[partition->group_of[i]];
 	}
+	if (binner->nbins <= FEW_CATEGORIES)
+		place_code(binner, partition, other, examples);
+	if (expect_missing)
+		place_code(binner, partition, missing, examples);
+	binner->ndense = binner->nbins;
+	place_code(binner, partition, other, examples);
+	place_code(binner, partition, missing, examples);
 
 	binner->code_bins = code_bins;
 	binner->examples = examples;
-	binner->missing = nbins;
-	binner->nbins = nbins + 1;
-	binner->ndense = nbins + 1;
-	binner->other = partition->bin_of[partition->group_of[binner->ncodes]];
-	if (binner->other == none)
-	{
-		binner->other = nbins + 1;
-		examples[nbins + 1] = binner->ncodes;
-		binner->nbins = nbins + 2;
-		if (nbins <= FEW_CATEGORIES)
-			binner->ndense = binner->nbins;
-	}
+	binner->other = partition->bin_of[partition->group_of[other]];
+	binner->missing = partition->bin_of[partition->group_of[missing]];
 	return true;
 }
 

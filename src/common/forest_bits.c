@@ -16,19 +16,20 @@
  *
  * A mask has 8, 16, 32 or 64 bits, by the largest tree.
  */
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "forest_bits.h"
 
-/* Groups combine bins up to this product, or less if memory is short. */
-#define LARGEST_PRODUCT		64
-#define MEDIUM_PRODUCT		16
+/* Groups of several binners have at most so many combinations of bins. */
+#define LARGEST_PRODUCT		256
 
 /* Estimated nanoseconds, by measurement; only their ratios matter. */
-#define COST_TREE			1.6 /* counting zeros and adding a leaf */
-#define COST_BLOCK			2.0 /* AND of a block of a table row */
-#define COST_FAR_BLOCK		4.0 /* the same in tables beyond NEAR_BYTES */
-#define NEAR_BYTES			(2.0 * 1024 * 1024)
+#define COST_TREE			1.2 /* counting zeros and adding a leaf */
+#define COST_BLOCK			1.2 /* AND of a block of a table row */
+#define COST_FAR_BLOCK		3.0 /* the same in tables beyond NEAR_BYTES */
+#define NEAR_BYTES			(1.75 * 1024 * 1024)
 
 /* What building needs to know of the nodes; all in scratch. */
 typedef struct BitsBuild
@@ -41,46 +42,45 @@ typedef struct BitsBuild
 } BitsBuild;
 
 /*
- * Puts binners into groups, those of many bins first, each into the first
- * group where the product of dense bins stays within the limit.  Returns the
- * bytes of the tables in plan->bytes.
+ * Puts binners into at most ngroups groups, those of many bins first, each
+ * where it adds the fewest table rows.  Returns the bytes of the tables, or
+ * infinity if that makes a group of several binners too large.
  */
-static void
-plan_groups(const ChurnBins *bins, uint32_t limit, ChurnBitsPlan *plan)
+static double
+plan_groups(const ChurnBins *bins, const uint32_t *order, uint32_t ngroups,
+			ChurnBitsPlan *plan)
 {
-	uint64_t	rows = 0;
-	uint32_t	bits;
+	double		rows = 0;
 	uint32_t	i;
 	uint32_t	g;
 
 	plan->ngroups = 0;
-	memset(plan->sizes, 0, bins->nbinners * sizeof(uint32_t));
 	for (i = 0; i < bins->nbinners; i++)
-		plan->group_of[i] = UINT32_MAX;
+	{
+		const ChurnBinner *binner = &bins->binners[order[i]];
+		uint32_t	to = 0;
 
-	/* by falling number of bins, in steps that halve it */
-	for (bits = 17; bits-- > 0;)
-		for (i = 0; i < bins->nbinners; i++)
+		for (g = 1; g < plan->ngroups; g++)
+			if (plan->products[g] < plan->products[to])
+				to = g;
+		if (plan->ngroups < ngroups)
 		{
-			const ChurnBinner *binner = &bins->binners[i];
-
-			if (binner->ndense >> bits == 0 ||
-				plan->group_of[i] != UINT32_MAX)
-				continue;
-			for (g = 0; g < plan->ngroups; g++)
-				if ((uint64_t) plan->products[g] * binner->ndense <= limit)
-					break;
-			if (g == plan->ngroups)
-				plan->products[plan->ngroups++] = 1;
-			plan->products[g] *= binner->ndense;
-			plan->sizes[g]++;
-			plan->group_of[i] = g;
-			rows += binner->nbins;
+			to = plan->ngroups++;
+			plan->products[to] = 1;
+			plan->sizes[to] = 0;
 		}
+		if (plan->sizes[to] > 0 &&
+			plan->products[to] * (uint64_t) binner->ndense > LARGEST_PRODUCT)
+			return INFINITY;
+		plan->products[to] *= binner->ndense;
+		plan->sizes[to]++;
+		plan->group_of[order[i]] = to;
+		rows += binner->nbins;
+	}
 	for (g = 0; g < plan->ngroups; g++)
 		if (plan->sizes[g] > 1)
 			rows += plan->products[g];
-	plan->bytes = (double) rows * (double) plan->row_bytes;
+	return rows * (double) plan->row_bytes;
 }
 
 /* Returns the number of leaves of the largest tree. */
@@ -97,6 +97,70 @@ most_leaves(const ChurnForest *forest)
 	return most;
 }
 
+static int
+compare_falling(const void *a, const void *b)
+{
+	uint64_t	x = *(const uint64_t *) a;
+	uint64_t	y = *(const uint64_t *) b;
+
+	return (x < y) - (x > y);
+}
+
+/* Orders the binners by falling number of dense bins. */
+static bool
+order_binners(const ChurnBins *bins, uint32_t *order, ChurnArena *scratch,
+			  ChurnError *error)
+{
+	const uint32_t n = bins->nbinners;
+	uint64_t   *keys = churn_arena_array(scratch, n, sizeof(uint64_t), error);
+	uint32_t	i;
+
+	if (keys == NULL)
+		return false;
+	for (i = 0; i < n; i++)
+		keys[i] = (uint64_t) bins->binners[i].ndense << 32 | (n - i);
+	qsort(keys, n, sizeof(uint64_t), compare_falling);
+	for (i = 0; i < n; i++)
+		order[i] = n - (uint32_t) keys[i];
+	return true;
+}
+
+/*
+ * Finds the number of groups that costs least: few, as long as the tables stay
+ * small enough to be near.
+ */
+static void
+choose_groups(const ChurnBins *bins, const uint32_t *order, uint32_t ntrees,
+			  ChurnBitsPlan *plan)
+{
+	const double blocks = (double) (plan->row_bytes / CHURN_BITS_BLOCK);
+	uint32_t	best = 0;
+	uint32_t	ngroups = 0;
+
+	plan->nanoseconds = INFINITY;
+	while (ngroups < bins->nbinners)
+	{
+		double		bytes;
+		double		cost;
+
+		ngroups += 1 + ngroups / 8;
+		if (ngroups > bins->nbinners)
+			ngroups = bins->nbinners;
+		bytes = plan_groups(bins, order, ngroups, plan);
+		cost = blocks * ngroups *
+			(bytes > NEAR_BYTES ? COST_FAR_BLOCK : COST_BLOCK);
+		if (bytes > CHURN_BITS_MAX_BYTES || cost >= plan->nanoseconds)
+			continue;
+		plan->nanoseconds = cost;
+		best = ngroups;
+	}
+	if (best == 0)
+		best = bins->nbinners;
+	plan->bytes = plan_groups(bins, order, best, plan);
+	plan->nanoseconds = COST_TREE * ntrees + blocks * best *
+		(plan->bytes > NEAR_BYTES ? COST_FAR_BLOCK : COST_BLOCK);
+}
+
 /*
  * Plans the tables, with masks of at least width bits.  CHURN_ERROR_LIMIT says
  * that a tree has too many leaves or that the tables would be too large.
@@ -106,11 +170,10 @@ churn_bits_plan(const ChurnForest *forest, const ChurnBins *bins,
 				uint32_t width, ChurnArena *scratch, ChurnBitsPlan *plan,
 				ChurnError *error)
 {
-	const uint32_t limits[] = {LARGEST_PRODUCT, MEDIUM_PRODUCT, 1};
 	uint32_t	most = most_leaves(forest);
+	uint32_t   *memory;
 	size_t		blocks;
 	size_t		per_block;
-	size_t		i;
 
 	memset(plan, 0, sizeof(*plan));
 	plan->width = 8;
@@ -122,29 +185,21 @@ churn_bits_plan(const ChurnForest *forest, const ChurnBins *bins,
 	per_block = CHURN_BITS_BLOCK * 8 / plan->width;
 	blocks = (forest->ntrees + per_block - 1) / per_block;
 	plan->row_bytes = blocks * CHURN_BITS_BLOCK;
-	plan->group_of = churn_arena_array(scratch, bins->nbinners,
-									   sizeof(uint32_t), error);
-	plan->products = churn_arena_array(scratch, bins->nbinners,
-									   sizeof(uint32_t), error);
-	plan->sizes = churn_arena_array(scratch, bins->nbinners, sizeof(uint32_t),
-									error);
-	if (plan->group_of == NULL || plan->products == NULL ||
-		plan->sizes == NULL)
+	memory = churn_arena_array(scratch, 4 * (size_t) bins->nbinners,
+							   sizeof(uint32_t), error);
+	if (memory == NULL)
 		return false;
-
-	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-	{
-		plan_groups(bins, limits[i], plan);
-		if (plan->bytes <= CHURN_BITS_MAX_BYTES)
-			break;
-	}
+	plan->group_of = memory;
+	plan->products = memory + bins->nbinners;
+	plan->sizes = memory + 2 * (size_t) bins->nbinners;
+	memory += 3 * (size_t) bins->nbinners;
+	if (!order_binners(bins, memory, scratch, error))
+		return false;
+	choose_groups(bins, memory, forest->ntrees, plan);
 	if (plan->bytes > CHURN_BITS_MAX_BYTES)
 		return churn_fail(error, CHURN_ERROR_LIMIT,
 						  "tables of %.0f bytes exceed the limit of %.0f",
 						  plan->bytes, CHURN_BITS_MAX_BYTES);
-	plan->nanoseconds = COST_TREE * forest->ntrees +
-		(plan->bytes > NEAR_BYTES ? COST_FAR_BLOCK : COST_BLOCK) *
-		(double) blocks * plan->ngroups;
 	return true;
 }
 
@@ -344,7 +399,7 @@ combine_members(ChurnBitsGroup *group, ChurnBitsMember *members,
 	{
 		const ChurnBinner *binner = members[m].binner;
 
-		members[m].stride = done;
+		members[m].stride = done * (uint32_t) row_bytes;
 		for (bin = binner->ndense; bin-- > 0;)
 			for (i = 0; i < done; i++)
 				and_rows(rows + (bin * (size_t) done + i) * row_bytes,
@@ -356,43 +411,93 @@ combine_members(ChurnBitsGroup *group, ChurnBitsMember *members,
 	return true;
 }
 
+/* Makes the table of offsets of a categorical member; see forest_bits.h. */
+static bool
+make_offsets(ChurnBitsMember *member, bool alone, ChurnArena *keep,
+			 ChurnError *error)
+{
+	const ChurnBinner *binner = member->binner;
+	uint32_t   *offsets;
+	uint32_t	i;
+
+	offsets = churn_arena_array(keep, (size_t) binner->ncodes + 2,
+								sizeof(uint32_t), error);
+	if (offsets == NULL)
+		return false;
+	for (i = 0; i < binner->ncodes + 2; i++)
+	{
+		uint32_t	bin = i < binner->ncodes ? binner->code_bins[i] :
+		i == binner->ncodes ? binner->other : binner->missing;
+
+		offsets[i] = alone || bin < binner->ndense ? bin * member->stride :
+			CHURN_BITS_RARE;
+	}
+	member->ncodes = binner->ncodes;
+	member->offsets = offsets;
+	return true;
+}
+
+/* Lists the binners that the plan puts in a group, categorical ones first. */
+static void
+list_members(const BitsBuild *build, uint32_t g, ChurnBitsMember *members,
+			 ChurnBitsGroup *group)
+{
+	const ChurnBins *bins = build->bins;
+	uint32_t	pass;
+	uint32_t	i;
+
+	for (pass = 0; pass < 2; pass++)
+	{
+		for (i = 0; i < bins->nbinners; i++)
+		{
+			const ChurnBinner *binner = &bins->binners[i];
+			ChurnBitsMember *member = &members[group->nmembers];
+
+			if (build->plan->group_of[i] != g ||
+				binner->categorical != (pass == 0))
+				continue;
+			member->binner = binner;
+			member->feature = binner->feature;
+			member->stride = (uint32_t) build->plan->row_bytes;
+			group->nmembers++;
+		}
+		if (pass == 0)
+			group->ncategorical = group->nmembers;
+	}
+	group->members = members;
+}
+
 /* Makes a group of the binners that the plan puts there. */
 static bool
 make_group(const BitsBuild *build, uint32_t g, ChurnBitsMember *members,
 		   ChurnBitsGroup *group, ChurnArena *keep, ChurnArena *scratch,
 		   ChurnError *error)
 {
-	const ChurnBins *bins = build->bins;
 	bool		rare = false;
+	bool		alone;
 	uint32_t	i;
 
-	for (i = 0; i < bins->nbinners; i++)
-	{
-		const ChurnBinner *binner = &bins->binners[i];
-
-		if (build->plan->group_of[i] != g)
-			continue;
-		rare |= binner->ndense < binner->nbins;
-		members[group->nmembers].binner = binner;
-		members[group->nmembers++].stride = 1;
-	}
-	group->members = members;
+	list_members(build, g, members, group);
+	alone = group->nmembers == 1;
+	for (i = 0; i < group->nmembers; i++)
+		rare |= members[i].binner->ndense < members[i].binner->nbins;
 	for (i = 0; i < group->nmembers; i++)
 	{
-		bool		stays = rare || group->nmembers == 1;
-
 		members[i].rows = make_binner_rows(build, members[i].binner,
-										   stays ? keep : scratch, error);
+										   rare || alone ? keep : scratch,
+										   error);
 		if (members[i].rows == NULL)
 			return false;
 	}
-	if (group->nmembers == 1)
-	{
+	if (alone)
 		group->rows = members[0].rows;
-		return true;
-	}
-	return combine_members(group, members, build->plan->products[g],
-						   build->plan->row_bytes, keep, error);
+	else if (!combine_members(group, members, build->plan->products[g],
+							  build->plan->row_bytes, keep, error))
+		return false;
+	for (i = 0; i < group->ncategorical; i++)
+		if (!make_offsets(&members[i], alone, keep, error))
+			return false;
+	return true;
 }
 
 /*

@@ -11,16 +11,26 @@
 /* Rows are padded to whole blocks, and start at addresses divisible by it. */
 #define CHURN_BITS_BLOCK		64
 
-/* One feature's part in a group. */
+/*
+ * One feature's part in a group: by which it moves the offset of the row in
+ * the group's table.
+ */
 typedef struct ChurnBitsMember
 {
+	uint32_t	feature;
+	uint32_t	stride;			/* bytes that a bin moves the row by */
+	uint32_t	ncodes;			/* categorical: of the binner */
+	const uint32_t *offsets;	/* the same by churn_code_place; else NULL */
 	const ChurnBinner *binner;
-	uint32_t	stride;			/* of its bin in the group's row number */
 	const uint8_t *rows;		/* its own rows by bin, for rare bins */
 } ChurnBitsMember;
 
+/* Instead of an offset: the bin is not in the group's table. */
+#define CHURN_BITS_RARE			UINT32_C(0x80000000)
+
 typedef struct ChurnBitsGroup
 {
+	uint32_t	ncategorical;	/* members[0 .. ncategorical) */
 	uint32_t	nmembers;
 	const ChurnBitsMember *members;
 	const uint8_t *rows;		/* by combination of dense bins */

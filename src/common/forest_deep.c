@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "forest_parts.h"
+#include "forest_search.h"
 
 #define LANES			8
 #define SET				0xFFFF	/* threshold of nodes that have a bitset */

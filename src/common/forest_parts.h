@@ -2,10 +2,10 @@
  * forest_parts.h
  *		What the designs of the forest evaluator share.
  *
- * forest.c chooses a design and holds the reference; forest_bins.c turns
- * features into bins; forest_bits.c evaluates bins by tables of leaf masks;
- * forest_deep.c walks nodes that compare bins; forest_plain.c walks nodes that
- * compare the features themselves.
+ * forest.c chooses a design and holds the reference; forest_bins.c makes the
+ * bins of features and forest_search.h finds them; forest_bits.c evaluates
+ * bins by tables of leaf masks; forest_deep.c walks nodes that compare bins;
+ * forest_plain.c walks nodes that compare the features themselves.
  */
 #ifndef CHURN_FOREST_PARTS_H
 #define CHURN_FOREST_PARTS_H
@@ -48,21 +48,24 @@ struct ChurnEvaluator
  * Numeric: bin b < missing holds the values with b thresholds at or below.
  * Categorical: one bin for each set of categories that no split tells apart.
  * Other categories (beyond all bitsets, negative, too large) go left
- * everywhere; if no known category does the same, they have the last bin.
- * That bin is not among the dense ones, for which tables are combined, unless
- * so few categories are known that another is to be expected: XGBoost splits
- * a feature of two categories by naming always the same one.
+ * everywhere, missing ones by default; they have bins of their own unless
+ * known categories go the same ways.  Such a bin comes last, and is not among
+ * the dense ones, for which tables are combined, if it is hardly expected.
+ * Another category is where few are known, since XGBoost splits a feature of
+ * two categories by naming always the same one; a missing one is where the
+ * splits differ in their default direction, or are too few to tell, since
+ * without missing values in training all have the same.
  */
 typedef struct ChurnBinner
 {
 	uint32_t	feature;
 	bool		categorical;
 	uint32_t	nbins;
-	uint32_t	ndense;			/* bins before the one not to be expected */
+	uint32_t	ndense;			/* bins before those hardly expected */
 	uint32_t	missing;		/* bin of NaN */
 
 	uint32_t	nthresholds;
-	const float *thresholds;	/* rising, distinct */
+	const float *thresholds;	/* rising, distinct, then NaN to fill a step */
 	const uint16_t *grid;		/* NULL with few thresholds */
 	float		low;			/* cell = (value - low) * scale */
 	float		scale;
@@ -90,6 +93,9 @@ typedef struct ChurnBins
 /* Cells of the grid that narrows the search among thresholds. */
 #define CHURN_GRID_CELLS	1024
 
+/* Thresholds that the search compares at once. */
+#define CHURN_SEARCH_STEP	8
+
 /*
  * Makes the binners of a forest.  Fails with CHURN_ERROR_LIMIT when a feature
  * needs more than CHURN_MAX_BINS.
@@ -103,22 +109,6 @@ extern bool churn_bin_goes_right(const ChurnForest *forest,
 								 const ChurnBins *bins,
 								 const ChurnBinner *binner, uint32_t node,
 								 uint32_t bin);
-
-/* Number of thresholds at or below value, which is not NaN. */
-extern uint32_t churn_bin_search(const ChurnBinner *binner, float value);
-
-/* Returns the bin of a feature's value. */
-static inline uint32_t
-churn_bin(const ChurnBinner *binner, float value)
-{
-	if (value != value)
-		return binner->missing;
-	if (!binner->categorical)
-		return churn_bin_search(binner, value);
-	if (value >= 0 && value < (float) binner->ncodes)
-		return binner->code_bins[(uint32_t) value];
-	return binner->other;
-}
 
 /* The leaf as it enters the sum; see forest.c. */
 static inline float

@@ -43,6 +43,10 @@ static const ForestShape shapes[] = {
 	{"16 leaves", 12, 33, 16, false, true, 5, 60, false},
 	{"32 leaves", 12, 31, 32, false, true, 40, 60, false},
 	{"64 leaves", 19, 200, 64, false, true, 4, 250, false},
+	{"64 leaves, many bins", 19, 24, 64, false, true, 3, 5000, false},
+	{"64 leaves, 9 trees", 8, 9, 64, false, true, 3, 50, false},
+	{"64 leaves, 16 trees", 8, 16, 64, false, true, 3, 50, false},
+	{"64 leaves, 25 trees", 8, 25, 64, false, true, 3, 50, false},
 	{"64 leaves, numeric", 7, 50, 64, false, false, 0, 250, false},
 	{"64 leaves, chains", 19, 40, 64, true, false, 6, 250, true},
 	{"binary categories", 30, 40, 40, false, true, 2, 50, false},
@@ -95,8 +99,44 @@ count_differences(const ChurnEvaluator *evaluator, const ForestShape *shape,
 	return differences;
 }
 
+/* Grows with the value, slowly near 0 and fast elsewhere. */
+static float
+stretch(float value)
+{
+	return value * value * value * value * value;
+}
+
+/*
+ * Makes a model of the kind that has many thresholds close together and splits
+ * a feature always with the same default direction, as XGBoost does where no
+ * value was missing in training.
+ */
 static void
-test_shape(const ForestShape *shape, uint32_t seed, uint32_t *used)
+make_uneven(ChurnForest *forest, float *rows, size_t nvalues)
+{
+	size_t		i;
+
+	for (i = 0; i < forest->nnodes; i++)
+	{
+		ChurnNode  *node = &forest->nodes[i];
+
+		if (node->left < 0)
+			continue;
+		node->flags &= ~(uint32_t) CHURN_NODE_DEFAULT_LEFT;
+		if (node->feature % 2 != 0)
+			node->flags |= CHURN_NODE_DEFAULT_LEFT;
+		node->value = stretch(node->value);
+	}
+
+	/* most values stay what they are, for the sake of categories */
+	for (i = 0; i < nvalues; i++)
+		if (rows[i] != floorf(rows[i]))
+			rows[i] = stretch(rows[i]);
+}
+
+static void
+test_shape(const ForestShape *shape, bool uneven, uint32_t seed,
+		   uint32_t *used)
 {
 	Random		random = {UINT64_C(88172645463325252) + seed};
 	ChurnArena *arena = churn_arena_create();
@@ -112,6 +152,9 @@ test_shape(const ForestShape *shape, uint32_t seed, uint32_t *used)
 	   shape->name);
 	for (i = 0; i < ROWS * shape->nfeatures; i++)
 		rows[i] = random_value(&random, shape);
+	if (uneven)
+		make_uneven(&model->forest, rows,
+					(size_t) ROWS * shape->nfeatures);
 	for (i = 0; i < shape->nfeatures; i++)
 		rows[i] = NAN;			/* the first row lacks everything */
 	for (i = 0; i < ROWS; i++)
@@ -195,7 +238,11 @@ main(void)
 	test_by_hand();
 	test_sigmoid();
 	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-		test_shape(&shapes[i], i, used);
+	{
+		test_shape(&shapes[i], false, i, used);
+		if (shapes[i].nleaves <= 65)
+			test_shape(&shapes[i], true, i + 1000, used);
+	}
 	for (i = 0; i < NDESIGNS; i++)
 		ok(used[i] > 0, "%s was used %u times", designs[i].name, used[i]);
 	return done();
