@@ -47,7 +47,7 @@ choose_as_of(ChurnColumns *columns, const ChurnSource *source,
 	columns->as_of_day = churn_statement_day();
 	if (as_of == NULL)
 		return;
-	columns->as_of = churn_source_find(source->desc, as_of);
+	columns->as_of = churn_find_column(source->desc, as_of);
 	if (columns->as_of < 0)
 	{
 		if (!parse_day(as_of, &columns->as_of_day))
@@ -190,28 +190,13 @@ churn_columns_choose(const ChurnSource *source, const char *label,
 static bool
 column_fits(const ChurnFeature *feature, TupleDesc desc)
 {
-	int			column = churn_source_find(desc, feature->name);
+	int			column = churn_find_column(desc, feature->name);
 	ChurnReader reader;
 
 	if (column < 0)
 		return false;
 	churn_reader_init(&reader, TupleDescAttr(desc, column)->atttypid);
-	switch (feature->kind)
-	{
-		case CHURN_FEATURE_NUMBER:
-			if (feature->flags & CHURN_FEATURE_TEXT_NUMBER)
-				return reader.kind == CHURN_COLUMN_TEXT ||
-					reader.kind == CHURN_COLUMN_NUMBER;
-			return reader.kind == CHURN_COLUMN_NUMBER ||
-				reader.kind == CHURN_COLUMN_BOOLEAN;
-		case CHURN_FEATURE_BOOLEAN:
-			return reader.kind == CHURN_COLUMN_BOOLEAN;
-		case CHURN_FEATURE_CATEGORY:
-			return reader.kind == CHURN_COLUMN_TEXT;
-		case CHURN_FEATURE_AGE:
-			return reader.kind == CHURN_COLUMN_AGE;
-	}
-	return false;
+	return churn_feature_fits(feature, reader.kind);
 }
 
 /*
@@ -229,7 +214,7 @@ churn_columns_fit(const ChurnModel *model, TupleDesc desc)
 	}
 	if (model->as_of == CHURN_AS_OF_COLUMN)
 	{
-		int			column = churn_source_find(desc, model->as_of_column);
+		int			column = churn_find_column(desc, model->as_of_column);
 		ChurnReader reader;
 
 		if (column < 0)
@@ -260,10 +245,10 @@ churn_columns_needed(const ChurnColumns *columns, const ChurnModel *model,
 		return needed;
 	for (i = 0; i < (int) model->nfeatures; i++)
 		needed = bms_add_member(needed,
-								churn_source_find(desc,
+								churn_find_column(desc,
 												  model->features[i].name));
 	if (model->as_of == CHURN_AS_OF_COLUMN)
 		needed = bms_add_member(needed,
-								churn_source_find(desc, model->as_of_column));
+								churn_find_column(desc, model->as_of_column));
 	return needed;
 }

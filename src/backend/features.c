@@ -289,8 +289,8 @@ churn_reader_text(const ChurnReader *reader, Datum value, size_t *length)
 /*
  * Whether values of a column can serve as values of a feature.
  */
-static bool
-kinds_agree(const ChurnFeature *feature, ChurnColumnKind kind)
+bool
+churn_feature_fits(const ChurnFeature *feature, ChurnColumnKind kind)
 {
 	switch (feature->kind)
 	{
@@ -362,8 +362,8 @@ missing_columns(const ChurnRowMap *map, const char *model_name)
 /*
  * Finds a live column by name; -1 if there is none.
  */
-static int
-find_column(TupleDesc desc, const char *name)
+int
+churn_find_column(TupleDesc desc, const char *name)
 {
 	int			i;
 
@@ -413,7 +413,7 @@ churn_row_map(const ChurnModel *model, const char *model_name, TupleDesc desc,
 	{
 		const ChurnFeature *feature = &model->features[i];
 		ChurnField *field = &map->fields[i];
-		int			column = find_column(desc, feature->name);
+		int			column = churn_find_column(desc, feature->name);
 		Oid			type;
 
 		field->column = column;
@@ -424,7 +424,7 @@ churn_row_map(const ChurnModel *model, const char *model_name, TupleDesc desc,
 		}
 		type = TupleDescAttr(desc, column)->atttypid;
 		churn_reader_init(&field->reader, type);
-		if (!kinds_agree(feature, field->reader.kind))
+		if (!churn_feature_fits(feature, field->reader.kind))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" is of type %s, but model \"%s\" needs %s",
@@ -441,7 +441,7 @@ churn_row_map(const ChurnModel *model, const char *model_name, TupleDesc desc,
 		missing_columns(map, model_name);
 	if (model->as_of == CHURN_AS_OF_COLUMN)
 	{
-		int			column = find_column(desc, model->as_of_column);
+		int			column = churn_find_column(desc, model->as_of_column);
 
 		if (column < 0)
 			ereport(ERROR,

@@ -82,6 +82,13 @@ typedef struct ChurnRowMap
 	ChurnField *fields;			/* by feature */
 } ChurnRowMap;
 
+/* Index of a live column by name; -1 if there is none. */
+extern int	churn_find_column(TupleDesc desc, const char *name);
+
+/* Whether values of a column of that kind can serve as the feature. */
+extern bool churn_feature_fits(const ChurnFeature *feature,
+							   ChurnColumnKind kind);
+
 /*
  * Finds the columns that the model wants by name in desc (dropped ones do not
  * count).  A missing column, or one whose type cannot serve the feature's

@@ -65,16 +65,11 @@ start_rows(DestReceiver *self, int operation, TupleDesc desc)
 	Rescore    *rescore = (Rescore *) self;
 	Oid			output;
 	bool		is_varlena;
-	int			i;
 
 	rescore->map = churn_row_map(rescore->version->model,
 								 rescore->version->name, desc,
 								 rescore->context);
-	rescore->key_column = -1;
-	for (i = 0; i < desc->natts; i++)
-		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname),
-				   rescore->row->key) == 0)
-			rescore->key_column = i;
+	rescore->key_column = churn_find_column(desc, rescore->row->key);
 	if (rescore->key_column < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),

@@ -339,7 +339,7 @@ position_of(const ChurnRowStream *stream, const ChurnSource *source,
 {
 	if (column < 0)
 		return -1;
-	return churn_source_find(stream->desc,
+	return churn_find_column(stream->desc,
 							 NameStr(TupleDescAttr(source->desc,
 												   column)->attname));
 }

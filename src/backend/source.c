@@ -30,6 +30,7 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
+#include "features.h"
 #include "source.h"
 
 /* A hint names at most so many columns. */
@@ -86,24 +87,6 @@ is_query(const char *string)
 		return *rest != '\0' && *rest != '.';
 	}
 	return false;
-}
-
-/*
- * Index of a live column by name.
- */
-int
-churn_source_find(TupleDesc desc, const char *name)
-{
-	int			i;
-
-	for (i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
-			return i;
-	}
-	return -1;
 }
 
 /*
@@ -169,7 +152,7 @@ int
 churn_source_column(const ChurnSource *source, const char *name,
 					const char *what)
 {
-	int			found = churn_source_find(source->desc, name);
+	int			found = churn_find_column(source->desc, name);
 
 	if (found < 0)
 		ereport(ERROR,
@@ -346,7 +329,7 @@ open_query(ChurnSource *source)
 	{
 		const char *name = NameStr(TupleDescAttr(source->desc, i)->attname);
 
-		if (churn_source_find(source->desc, name) != i)
+		if (churn_find_column(source->desc, name) != i)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
 					 errmsg("the query returns several columns named \"%s\"",

@@ -46,10 +46,7 @@ extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
 										  const Bitmapset *columns,
 										  MemoryContext context);
 
-/* Index of a live column by name; -1 if there is none. */
-extern int	churn_source_find(TupleDesc desc, const char *name);
-
-/* The same, but without one an error that says what the column is for. */
+/* Index of a column by name; an error that says what it is for if missing. */
 extern int	churn_source_column(const ChurnSource *source, const char *name,
 								const char *what);
 
