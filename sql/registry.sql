@@ -71,6 +71,19 @@ SELECT version, promoted FROM churn_train('registry_customers', 'churn', model =
 EXECUTE p;
 DEALLOCATE p;
 
+-- a number that a rolled back training had is given again, to another version
+BEGIN;
+SELECT version FROM registry_train(4, '{"promote": "always"}');
+SELECT registry_version();
+ROLLBACK;
+SELECT version FROM registry_train(1, '{"promote": "always"}');
+SELECT registry_version(), bool_and(churn_score(c) = churn_score(c, version => 6)) AS same FROM registry_customers c;
+SELECT churn_promote('reg', 5);
+SELECT churn_drop_model('reg', 6);
+DELETE FROM churn.deployments WHERE model = 'reg' AND version = 6;
+DELETE FROM churn.deployments WHERE model = 'reg' AND upper_inf(during);
+UPDATE churn.deployments SET during = tstzrange(lower(during), NULL) WHERE model = 'reg' AND version = 5;
+
 -- rollback, further and further
 SELECT churn_rollback('reg'), registry_version();
 SELECT registry_version();

@@ -25,6 +25,17 @@ int			churn_training_nice = 0;
 extern void _PG_init(void);
 
 /*
+ * A transaction that is rolled back, or leaves this session prepared, may
+ * have registered versions whose numbers will be given again.
+ */
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		churn_epoch++;
+}
+
+/*
  * Another default model: what call sites found no longer holds.
  */
 static void
@@ -89,5 +100,6 @@ _PG_init(void)
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("churn");
+	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);
 }

@@ -51,6 +51,44 @@ read_model(Relation models, HeapTuple tuple)
 }
 
 /*
+ * Reads of a tuple of churn.models just what tells which version to score
+ * with.  That happens at every execution of a statement, so the numbers of the
+ * columns are remembered as long as the table is the same.
+ */
+static ChurnModelRow *
+read_choice(Relation models, HeapTuple tuple)
+{
+	static Oid	known = InvalidOid;
+	static AttrNumber name;
+	static AttrNumber source_relation;
+	static AttrNumber champion;
+	static AttrNumber model_id;
+	TupleDesc	desc = RelationGetDescr(models);
+	ChurnModelRow *row = palloc0(sizeof(ChurnModelRow));
+	bool		isnull;
+	Datum		value;
+
+	if (known != RelationGetRelid(models))
+	{
+		known = InvalidOid;
+		name = churn_registry_column(models, "name");
+		source_relation = churn_registry_column(models, "source_relation");
+		champion = churn_registry_column(models, "champion");
+		model_id = churn_registry_column(models, "model_id");
+		known = RelationGetRelid(models);
+	}
+	value = heap_getattr(tuple, name, desc, &isnull);
+	row->name = isnull ? pstrdup("") : TextDatumGetCString(value);
+	value = heap_getattr(tuple, source_relation, desc, &isnull);
+	row->source_relation = isnull ? NULL : TextDatumGetCString(value);
+	value = heap_getattr(tuple, champion, desc, &isnull);
+	row->champion = isnull ? 0 : DatumGetInt32(value);
+	value = heap_getattr(tuple, model_id, desc, &isnull);
+	row->model_id = isnull ? 0 : DatumGetInt32(value);
+	return row;
+}
+
+/*
  * Complains that there is no model of that name.
  */
 static void
@@ -188,28 +226,22 @@ which_model(List *models)
 }
 
 /*
- * The model to use when none is named: churn.default_model, the model of the
- * row's table, or the only one.
+ * The model to use when none is named at all: that of the row's table, or the
+ * only one.
  */
 static ChurnModelRow *
-default_model(Oid relation, Snapshot snapshot)
+default_model(Relation models, Oid relation, Snapshot snapshot)
 {
-	Relation	models;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	List	   *rows = NIL;
 	ChurnModelRow *found;
 
-	if (churn_default_model != NULL && churn_default_model[0] != '\0')
-		return churn_registry_model(churn_default_model, snapshot, false);
-
-	models = churn_registry_open("models");
 	scan = systable_beginscan(models, churn_registry_relation("models_name_key"),
 							  true, snapshot, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		rows = lappend(rows, read_model(models, tuple));
+		rows = lappend(rows, read_choice(models, tuple));
 	systable_endscan(scan);
-	table_close(models, NoLock);
 
 	found = model_of_relation(rows, relation);
 	if (found == NULL && list_length(rows) == 1)
@@ -217,6 +249,27 @@ default_model(Oid relation, Snapshot snapshot)
 	if (found == NULL)
 		which_model(rows);
 	return found;
+}
+
+/*
+ * The model of that name.
+ */
+static ChurnModelRow *
+named_model(Relation models, const char *name, Snapshot snapshot)
+{
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ChurnModelRow *row;
+
+	scan = churn_registry_scan(models, "models_name_key", name,
+							   churn_registry_column(models, "name"), 0, 0,
+							   snapshot);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		no_such_model(name);
+	row = read_choice(models, tuple);
+	systable_endscan(scan);
+	return row;
 }
 
 /*
@@ -247,13 +300,29 @@ churn_registry_resolve(const char *model, int version, Oid relation,
 												 "churn model look-up",
 												 ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(lookup);
+	Relation	models = churn_registry_open("models");
 	ChurnModelRow *row;
-	ChurnVersion *found;
+	ChurnVersion *found = NULL;
+	int			number;
 
-	row = model != NULL ?
-		churn_registry_model(model, snapshot, false) :
-		default_model(relation, snapshot);
-	found = churn_version_get(row->name, version_number(row, version), snapshot);
+	if (model == NULL && churn_default_model != NULL &&
+		churn_default_model[0] != '\0')
+		model = churn_default_model;
+	row = model != NULL ? named_model(models, model, snapshot) :
+		default_model(models, relation, snapshot);
+	number = version_number(row, version);
+	/* a number is given once, so a champion needs no second look */
+	if (version == 0)
+		found = churn_version_find(RelationGetRelid(models), row->model_id,
+								   number);
+	if (found == NULL)
+	{
+		found = churn_version_get(row->name, number, snapshot);
+		found->models = RelationGetRelid(models);
+		found->model_id = row->model_id;
+		found->epoch = churn_epoch;
+	}
+	table_close(models, NoLock);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(lookup);
 

@@ -31,6 +31,10 @@ typedef struct ChurnVersion
 	uint8		sha256[CHURN_SHA256_LENGTH];
 	ChurnModel *model;			/* features, threshold; forest.trees is NULL */
 	ChurnEvaluator *evaluator;
+	/* champion of which row it was when last looked up, and in what epoch */
+	Oid			models;			/* churn.models */
+	int			model_id;
+	uint64		epoch;
 	int			pins;
 	uint64		used;			/* larger is more recent */
 } ChurnVersion;
@@ -59,6 +63,7 @@ typedef struct ChurnModelRow
 	char	   *label;
 	char	   *positive;
 	char	   *owner;
+	int			model_id;
 	int			champion;		/* 0 if none */
 	int64		split_seed;
 } ChurnModelRow;
@@ -95,6 +100,7 @@ extern Oid	churn_registry_relation(const char *name);
 /* For registry.c alone: what version_cache.c does. */
 extern ChurnVersion *churn_version_get(const char *name, int number,
 									   Snapshot snapshot);
+extern ChurnVersion *churn_version_find(Oid models, int model_id, int number);
 extern void churn_version_pin(ChurnVersion *version, MemoryContext holder);
 extern bytea *churn_version_artifact(const char *name, int number,
 									 Snapshot snapshot);

@@ -16,6 +16,7 @@
 #include "encoding.h"
 #include "registry.h"
 #include "registry_scan.h"
+#include "settings.h"
 
 /* Loaded versions that nobody holds are dropped beyond this. */
 #define CACHE_BYTES		(64 * 1024 * 1024)
@@ -142,6 +143,28 @@ find_cached(Oid relation, const char *name, int number, const uint8 *sha256)
 		if (version->relation == relation && version->version == number &&
 			memcmp(version->sha256, sha256, CHURN_SHA256_LENGTH) == 0 &&
 			strcmp(version->name, name) == 0)
+			return version;
+	}
+	return NULL;
+}
+
+/*
+ * The cached version that was found for a row of churn.models before.  Since
+ * numbers of versions are never given twice, it is still the one; only what a
+ * rolled back transaction of this session registered does not count, which is
+ * what the epoch tells.
+ */
+ChurnVersion *
+churn_version_find(Oid models, int model_id, int number)
+{
+	ListCell   *cell;
+
+	foreach(cell, cache)
+	{
+		ChurnVersion *version = lfirst(cell);
+
+		if (version->models == models && version->model_id == model_id &&
+			version->version == number && version->epoch == churn_epoch)
 			return version;
 	}
 	return NULL;
