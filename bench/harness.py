@@ -69,9 +69,12 @@ class Helper:
             raise RuntimeError(f"{self.process.args[0]} ended unexpectedly")
         return answer.rstrip("\n")
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
         self.process.stdin.close()
-        if self.process.wait() != 0:
+        if self.process.wait() != 0 and kind is None:
             raise RuntimeError(f"{self.process.args[0]} failed")
 
 

@@ -21,24 +21,24 @@ def timer(session, command, sums):
 def measure_predict(bench):
     """Against XGBoost's batch prediction of the same rows in memory."""
     data = bench.data
-    peer = Helper([bench.path("predict"), data.model_path, data.matrix_path,
-                   str(bench.rows), str(data.columns), "1"])
     session = Session()
     ours_sums, peer_sums = [], []
 
-    def predict():
-        seconds, total = peer.ask("predict").split()
-        peer_sums.append(float(total))
-        return float(seconds)
+    with Helper([bench.path("predict"), data.model_path, data.matrix_path,
+                 str(bench.rows), str(data.columns), "1"]) as peer:
+        def predict():
+            seconds, total = peer.ask("predict").split()
+            peer_sums.append(float(total))
+            return float(seconds)
 
-    times = alternate(bench.runs, timer(session, PLAIN, ours_sums), predict)
+        times = alternate(bench.runs, timer(session, PLAIN, ours_sums),
+                          predict)
     faster(bench, "sum(churn_score(c.*)) : XGBoost's batch predict in memory",
            times, 4)
     bench.check(all(close(ours, theirs)
                     for ours in ours_sums for theirs in peer_sums),
                 f"sum of scores {ours_sums[0]:.6f}, XGBoost's"
                 f" {peer_sums[0]:.6f}")
-    peer.close()
     session.close()
 
 

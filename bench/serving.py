@@ -78,9 +78,11 @@ class Service:
         for _ in range(300):
             try:
                 self.score({})
-                break
+                return
             except OSError:
                 time.sleep(0.1)
+        self.process.terminate()
+        raise RuntimeError("uvicorn did not start")
 
     def score(self, customer):
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
@@ -102,7 +104,10 @@ class Service:
             raise RuntimeError(f"the service failed {errors} times")
         return float(rate)
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
 
@@ -132,21 +137,19 @@ def measure_service(bench):
     seconds = 2 if bench.quick else 5
     rates = {}
     for workers in (1, os.cpu_count()):
-        service = Service(bench, workers)
-        write_bodies(bench, service)
-        service.rate(seconds)
-        rates[workers] = service.rate(seconds)
-        service.close()
+        with Service(bench, workers) as service:
+            write_bodies(bench, service)
+            service.rate(seconds)
+            rates[workers] = service.rate(seconds)
     workers = max(rates, key=rates.get)
     bench.note("the service's rate with " + " and ".join(
         f"{n} process{'es' if n > 1 else ''}: {show_rate(rate)}"
         for n, rate in rates.items()) + f"; measured with {workers}")
-    service = Service(bench, workers)
     ours = Pgbench(bench, "with", WITH)
-    more(bench, "look-up with score : FastAPI + uvicorn + xgboost",
-         alternate(bench.runs, lambda: ours.rate(8),
-                   lambda: service.rate(seconds)), 12)
-    service.close()
+    with Service(bench, workers) as service:
+        more(bench, "look-up with score : FastAPI + uvicorn + xgboost",
+             alternate(bench.runs, lambda: ours.rate(8),
+                       lambda: service.rate(seconds)), 12)
 
 
 def resident(pid):

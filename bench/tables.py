@@ -26,7 +26,6 @@ def compare(bench, session, ours, peer, key):
 def measure_table(bench):
     """CREATE TABLE AS against a round trip through Python."""
     session = Session()
-    client = start_client(bench)
 
     def ours():
         session.run("DROP TABLE IF EXISTS scores_ours")
@@ -38,12 +37,12 @@ def measure_table(bench):
         session.run("CHECKPOINT")
         return float(client.ask("table scores_peer"))
 
-    times = alternate(bench.runs, ours, peer)
+    with start_client(bench) as client:
+        times = alternate(bench.runs, ours, peer)
     faster(bench, "CREATE TABLE AS key, score : Python round trip", times, 8)
     session.run("ANALYZE scores_ours, scores_peer")
     compare(bench, session, "scores_ours", "scores_peer", "customer_id")
     session.run("DROP TABLE scores_ours, scores_peer")
-    client.close()
     session.close()
 
 
@@ -51,7 +50,6 @@ def measure_rescore(bench):
     """churn_rescore() against Python doing the same upsert: into an empty
     table, and when nothing has changed."""
     session = Session()
-    client = start_client(bench)
     session.run("CREATE TABLE predictions_peer"
                 " (LIKE churn.predictions INCLUDING ALL)"
                 " WITH (fillfactor = 85)")
@@ -75,20 +73,21 @@ def measure_rescore(bench):
         session.run("TRUNCATE predictions_peer")
         return peer()
 
-    times = alternate(bench.runs, first_ours, first_peer)
-    faster(bench, "churn_rescore(), first fill : Python's upsert", times, 2)
-    bench.check(all(rows == bench.rows for rows in written),
-                f"the first fill writes {written[0]} rows")
-    compare(bench, session, "churn.predictions", "predictions_peer",
-            "customer_key")
-    session.run("VACUUM ANALYZE churn.predictions, predictions_peer")
-    written.clear()
-    times = alternate(bench.runs, ours, peer)
-    faster(bench, "churn_rescore(), nothing changed : Python's upsert", times,
-           5)
-    bench.check(all(rows == 0 for rows in written),
-                f"the rerun writes {written[0]} rows")
+    with start_client(bench) as client:
+        times = alternate(bench.runs, first_ours, first_peer)
+        faster(bench, "churn_rescore(), first fill : Python's upsert", times,
+               2)
+        bench.check(all(rows == bench.rows for rows in written),
+                    f"the first fill writes {written[0]} rows")
+        compare(bench, session, "churn.predictions", "predictions_peer",
+                "customer_key")
+        session.run("VACUUM ANALYZE churn.predictions, predictions_peer")
+        written.clear()
+        times = alternate(bench.runs, ours, peer)
+        faster(bench, "churn_rescore(), nothing changed : Python's upsert",
+               times, 5)
+        bench.check(all(rows == 0 for rows in written),
+                    f"the rerun writes {written[0]} rows")
     session.run("DROP TABLE predictions_peer")
     session.run("TRUNCATE churn.predictions")
-    client.close()
     session.close()

@@ -358,8 +358,9 @@ find_rows(const ChurnBitsState *state, const float *features,
 
 		for (m = 0; m < group->ncategorical; m++, member++)
 		{
-			uint32_t	moves = member->offsets[churn_code_place(features[member->feature],
-																 member->ncodes)];
+			float		value = features[member->feature];
+			uint32_t	place = churn_code_place(value, member->ncodes);
+			uint32_t	moves = member->offsets[place];
 
 			offset += moves;
 			rare |= moves;
