@@ -33,6 +33,8 @@ typedef struct ChurnFeature
 	uint32_t	ncategories;
 	const char *const *categories;	/* code -> text, ncategories of them */
 	const ChurnDictionary *dictionary;	/* text -> code; NULL unless category */
+	const char *transform;		/* SQL expression over the row's columns that
+								 * computes it; NULL for a column */
 } ChurnFeature;
 
 /*
@@ -77,6 +79,132 @@ typedef struct ChurnForest
 	uint32_t   *bits;
 } ChurnForest;
 
+/*
+ * An additive model: a logistic regression or a scorecard.  Its margin is
+ * (float) (intercept + the effect of each feature, in order), in double.
+ */
+typedef enum ChurnEffectKind
+{
+	CHURN_EFFECT_NONE = 0,		/* always 0, also of a missing value */
+	CHURN_EFFECT_LINEAR = 1,	/* slope * value, the value clipped first */
+	CHURN_EFFECT_STEPS = 2,		/* points[number of cuts <= value] */
+	CHURN_EFFECT_CATEGORIES = 3 /* points[code] */
+} ChurnEffectKind;
+
+typedef struct ChurnEffect
+{
+	ChurnEffectKind kind;
+	double		missing;		/* of a missing value or unseen category */
+	double		slope;			/* linear */
+	float		low;			/* linear: values are clipped to low..high */
+	float		high;
+	uint32_t	npoints;		/* steps: cuts + 1; categories: their number */
+	const float *cuts;			/* steps: npoints - 1, rising */
+	const double *points;
+	double		mean;			/* over the training rows, for SHAP */
+} ChurnEffect;
+
+typedef struct ChurnAdditive
+{
+	double		intercept;
+	uint32_t	nfeatures;
+	ChurnEffect *effects;
+} ChurnAdditive;
+
+/*
+ * A multi-layer perceptron: hidden layers with max(0, x), one linear output,
+ * which is the margin; float arithmetic, each sum in the order of the inputs.
+ * A number (boolean, age) makes two inputs: (clipped value - mean) * scale, or
+ * 0 if missing, and 1 if missing, else 0.  A category makes ncategories + 1,
+ * one of which is 1: that of its code, or the last if missing or unseen.
+ */
+typedef struct ChurnNetworkInput
+{
+	uint32_t	first;			/* input of the feature */
+	float		low;			/* numbers are clipped to low..high */
+	float		high;
+	float		mean;
+	float		scale;
+} ChurnNetworkInput;
+
+typedef struct ChurnNetworkLayer
+{
+	uint32_t	ninputs;
+	uint32_t	noutputs;
+	const float *weights;		/* [input * noutputs + output] */
+	const float *biases;
+} ChurnNetworkLayer;
+
+#define CHURN_MAX_LAYERS	3	/* two hidden ones and the output */
+
+typedef struct ChurnNetwork
+{
+	uint32_t	nfeatures;
+	ChurnNetworkInput *inputs;	/* one a feature */
+	uint32_t	ninputs;
+	const float *baseline;		/* mean of each input over the training rows,
+								 * where integrated gradients begin */
+	uint32_t	nlayers;
+	ChurnNetworkLayer layers[CHURN_MAX_LAYERS];
+} ChurnNetwork;
+
+/*
+ * A model is made of one component or, as a blend, of several, over the same
+ * features.  The margin of one component of weight 1 and offset 0 is the
+ * component's own; else it is (float) of the sum, in double and in order, of
+ * weight * (component's margin) + offset.
+ */
+typedef enum ChurnComponentKind
+{
+	CHURN_COMPONENT_FOREST = 0,
+	CHURN_COMPONENT_ADDITIVE = 1,
+	CHURN_COMPONENT_NETWORK = 2
+} ChurnComponentKind;
+
+typedef struct ChurnComponent
+{
+	ChurnComponentKind kind;
+	const char *algorithm;		/* learner that made it, "xgboost" */
+	double		weight;			/* above 0 */
+	double		offset;
+	ChurnForest *forest;		/* that of kind is set, the others NULL */
+	ChurnAdditive *additive;
+	ChurnNetwork *network;
+} ChurnComponent;
+
+/*
+ * The map from margins to probabilities, strictly rising.  Each but NONE is
+ * 1 / (1 + exp(-z)), in double, of
+ *	PLATT		z = a * margin + b, a > 0
+ *	BETA		z = a * ln(p) - b * ln(1 - p) + c, where p is the logistic
+ *				function of the margin, a and b >= 0 and not both 0
+ *				(Kull, Silva Filho and Flach, AISTATS 2017)
+ *	ISOTONIC	z linear between knots (margins[i], logits[i]), both strictly
+ *				rising, and of slope 1 beyond the first and the last
+ * NONE is XGBoost's own churn_sigmoid().
+ */
+typedef enum ChurnCalibrationKind
+{
+	CHURN_CALIBRATION_NONE = 0,
+	CHURN_CALIBRATION_PLATT = 1,
+	CHURN_CALIBRATION_BETA = 2,
+	CHURN_CALIBRATION_ISOTONIC = 3
+} ChurnCalibrationKind;
+
+typedef struct ChurnCalibration
+{
+	ChurnCalibrationKind kind;
+	double		a;
+	double		b;
+	double		c;
+	uint32_t	nknots;
+	const double *margins;
+	const double *logits;
+} ChurnCalibration;
+
+#define CHURN_MAX_KNOTS			1024
+#define CHURN_MAX_COMPONENTS	16
+
 typedef enum ChurnAsOf
 {
 	CHURN_AS_OF_STATEMENT = 0,	/* ages count from the statement's date */
@@ -88,6 +216,9 @@ typedef struct ChurnModel
 	uint32_t	nfeatures;
 	ChurnFeature *features;
 	ChurnForest forest;
+	uint32_t	ncomponents;
+	ChurnComponent *components;
+	ChurnCalibration calibration;
 	double		threshold;		/* a score at or above it is called churn */
 	ChurnAsOf	as_of;
 	const char *as_of_column;	/* NULL unless CHURN_AS_OF_COLUMN */

@@ -1,0 +1,46 @@
+/*
+ * churn/predictor.h
+ *		From a row's features to margin and score, for any model.
+ */
+#ifndef CHURN_PREDICTOR_H
+#define CHURN_PREDICTOR_H
+
+#include "churn/model.h"
+
+typedef struct ChurnPredictor ChurnPredictor;
+
+/*
+ * Compiles a checked model for prediction.  The predictor lives in keep and
+ * refers to neither the model's trees nor scratch afterwards.
+ */
+extern ChurnPredictor *churn_predictor_make(const ChurnModel *model,
+											ChurnArena *keep,
+											ChurnArena *scratch,
+											ChurnError *error);
+
+/* Bytes of working memory that churn_predictor_margin needs (32-aligned). */
+extern size_t churn_predictor_workspace(const ChurnPredictor *predictor);
+
+/* Bytes the predictor holds. */
+extern size_t churn_predictor_size(const ChurnPredictor *predictor);
+
+/*
+ * The margin (log-odds before calibration) of one row: nfeatures floats in the
+ * order of the model, NaN for missing, categories as their code.
+ */
+extern float churn_predictor_margin(const ChurnPredictor *predictor,
+									const float *features, void *workspace);
+
+/* The calibrated probability of churn that a margin stands for. */
+extern double churn_calibrate(const ChurnCalibration *calibration,
+							  float margin);
+
+/* The margin of one component, plainly; for trainers and tests. */
+extern float churn_additive_margin(const ChurnAdditive *additive,
+								   const ChurnFeature *features_of_model,
+								   const float *features);
+extern float churn_network_margin(const ChurnNetwork *network,
+								  const ChurnFeature *features_of_model,
+								  const float *features, float *workspace);
+
+#endif							/* CHURN_PREDICTOR_H */
