@@ -1,44 +1,81 @@
 /*
  * learner.h
- *		Learning a model from a table.
+ *		What every learner can do.
+ *
+ * Whatever goes wrong in a learner is a FAILURE, so that callers need no
+ * checks.  The same sample, parameters and control give the same fit, bit by
+ * bit.
  */
 #ifndef CHURN_LEARNER_H
 #define CHURN_LEARNER_H
 
+#include "churn/model.h"
+#include "sample.h"
 #include "settings.h"
-#include "table.h"
 
-typedef struct ChurnLearner ChurnLearner;
-
-/*
- * Trains on the training part, stops early by the validation part, and gives
- * back the training part's memory.  Whatever goes wrong is a FAILURE, here
- * and below.
- */
-extern ChurnLearner *churn_learner_train(const ChurnSettings *settings,
-										 ChurnTable *table);
-
-/* Rounds of boosting that the model is made of. */
-extern int	churn_learner_rounds(const ChurnLearner *learner);
-
-/* The probability of churn of rows first .. first + count. */
-extern void churn_learner_predict(ChurnLearner *learner,
-								  const ChurnTable *table, size_t first,
-								  size_t count, float *scores);
-
-/* Each feature's share of the gain of all splits; 0 for one not used. */
-extern void churn_learner_importance(ChurnLearner *learner,
-									 const ChurnTable *table, double *shares);
+/* What a learner has learned; each learner's file knows its own. */
+typedef struct ChurnFit ChurnFit;
 
 /*
- * The model as the bytes of a file, with text as its attribute "churn".  The
- * bytes stay until the process ends.
+ * Told of a fit in the making: after how many rounds (trees, epochs), and the
+ * margins of all rows of the sample, held out ones as well, in order.  False
+ * ends the fit there.
  */
-extern const char *churn_learner_save(ChurnLearner *learner,
-									  const ChurnTable *table,
-									  const char *text, uint64_t *length);
+typedef bool (*ChurnCheckpoint) (void *context, int rounds,
+								 const float *margins);
 
-/* The version of the library, "1.7.4", in a static buffer. */
-extern const char *churn_learner_version(void);
+/* How a fit is to be run. */
+typedef struct ChurnFitControl
+{
+	uint64_t	seed;
+	int			threads;
+	int			rounds;			/* to make, for learners that have rounds */
+	int			every;			/* checkpoint after each so many rounds */
+	ChurnCheckpoint checkpoint; /* or NULL.  Without rounds, called once */
+	void	   *context;		/* its first argument */
+} ChurnFitControl;
+
+typedef struct ChurnLearner
+{
+	const char *name;			/* as in churn_train(algorithm => ...) */
+	const char *library;		/* that does the work, or NULL if it is ours */
+	const char *(*version) (void);	/* of the library */
+	const ChurnSetting *params; /* allowed ones and defaults; NULL name last */
+	bool		has_rounds;		/* params has "rounds" and
+								 * "early_stopping_rounds" */
+
+	/* Learns from the rows of the sample whose weight is above 0. */
+	ChurnFit   *(*fit) (const ChurnSample *sample, const ChurnSetting *params,
+						const ChurnFitControl *control);
+
+	/*
+	 * Margins of rows first .. first + count of the table by the learner's own
+	 * predictor, against which src/common's is checked.
+	 */
+	void		(*predict) (ChurnFit *fit, const ChurnTable *table,
+							size_t first, size_t count, float *margins);
+
+	/* Each feature's share of what the model makes of features; sums to 1. */
+	void		(*importance) (ChurnFit *fit, const ChurnTable *table,
+							   double *shares);
+
+	/*
+	 * The model: one component of weight 1, made in the arena.  For learners
+	 * of XGBoost, *bytes is also set to the model file it was read from.
+	 */
+	void		(*component) (ChurnFit *fit, const ChurnTable *table,
+							  ChurnArena *arena, ChurnComponent *component);
+
+	void		(*free) (ChurnFit *fit);
+} ChurnLearner;
+
+extern const ChurnLearner churn_learner_rules;
+extern const ChurnLearner churn_learner_logistic;
+extern const ChurnLearner churn_learner_random_forest;
+extern const ChurnLearner churn_learner_xgboost;
+extern const ChurnLearner churn_learner_network;
+
+/* Value of a parameter in a learner's table. */
+extern double churn_param(const ChurnSetting *params, const char *name);
 
 #endif							/* CHURN_LEARNER_H */
