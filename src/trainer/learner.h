@@ -77,7 +77,8 @@ typedef struct ChurnLearner
 	/*
 	 * The model: one component of weight 1 and offset 0, made in the arena,
 	 * its algorithm the learner's name.  Learners of XGBoost set *document to
-	 * the model file, parsed, and the others to NULL.
+	 * the model file, parsed, and leave the forest to be read from there; the
+	 * others set *document to NULL.
 	 */
 	void		(*component) (ChurnFit *fit, const ChurnTable *table,
 							  ChurnArena *arena, ChurnComponent *component,
@@ -91,6 +92,10 @@ extern const ChurnLearner churn_learner_logistic;
 extern const ChurnLearner churn_learner_random_forest;
 extern const ChurnLearner churn_learner_xgboost;
 extern const ChurnLearner churn_learner_network;
+
+/* All of them, the simplest first; ends with NULL.  And one by its name. */
+extern const ChurnLearner *const churn_learners[];
+extern const ChurnLearner *churn_learner_find(const char *name);
 
 /* Value in effect of a parameter that is in the list. */
 extern double churn_param(const ChurnSetting *params, const char *name);

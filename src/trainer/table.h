@@ -29,6 +29,7 @@ typedef struct ChurnTable
 	size_t		start[CHURN_NPARTS + 1];	/* first row of each part */
 	size_t		positives[CHURN_NPARTS];
 	uint8_t    *labels;
+	uint8_t    *joined;			/* see ChurnOrder; or NULL */
 	float	   *champion;		/* scores, or NULL */
 	size_t		duplicates;		/* training rows that were dropped */
 } ChurnTable;
