@@ -80,6 +80,8 @@ CREATE TABLE churn.model_versions (
 	snapshot pg_snapshot,
 	library_versions jsonb,
 	champion_pr_auc double precision,
+	calibration text,
+	truncated boolean,
 	trainer_peak_memory bigint,
 	trained_by name NOT NULL,
 	started_at timestamptz NOT NULL,
@@ -130,6 +132,8 @@ COMMENT ON COLUMN churn.model_versions.snapshot_lsn IS 'write-ahead log position
 COMMENT ON COLUMN churn.model_versions.snapshot IS 'snapshot under which the rows were read';
 COMMENT ON COLUMN churn.model_versions.library_versions IS 'versions of the server, the extension and the learner''s library';
 COMMENT ON COLUMN churn.model_versions.champion_pr_auc IS 'PR-AUC of the champion of that time on the same test rows';
+COMMENT ON COLUMN churn.model_versions.calibration IS 'how margins become probabilities, and why so';
+COMMENT ON COLUMN churn.model_versions.truncated IS 'whether time_budget cut the search short, so that another run may differ';
 COMMENT ON COLUMN churn.model_versions.trainer_peak_memory IS 'peak memory of the trainer, bytes';
 COMMENT ON COLUMN churn.model_versions.trained_by IS 'role that trained or imported it';
 COMMENT ON COLUMN churn.model_versions.started_at IS 'when training began';
@@ -149,6 +153,7 @@ CREATE TABLE churn.features (
 	transform text,
 	baseline jsonb,
 	importance double precision,
+	mean_abs_shap double precision,
 	CONSTRAINT features_pkey PRIMARY KEY (model, version, position),
 	CONSTRAINT features_kind_check CHECK
 		(kind IN ('number', 'boolean', 'category', 'age'))
@@ -163,26 +168,102 @@ COMMENT ON COLUMN churn.features.type IS 'type of the column at training';
 COMMENT ON COLUMN churn.features.categories IS 'texts of the categories, by code from 0';
 COMMENT ON COLUMN churn.features.transform IS 'SQL expression that computes it, or null for a plain column';
 COMMENT ON COLUMN churn.features.baseline IS 'distribution at training, for drift';
-COMMENT ON COLUMN churn.features.importance IS 'share of the model''s total gain, 0 to 1';
+COMMENT ON COLUMN churn.features.importance IS 'share of what the learner gained by it, 0 to 1: gain of splits, or size of coefficients';
+COMMENT ON COLUMN churn.features.mean_abs_shap IS 'mean absolute contribution to the margin, in log-odds';
 
 CREATE TABLE churn.metrics (
 	model text NOT NULL,
 	version int NOT NULL,
 	dataset text NOT NULL,
 	metric text NOT NULL,
+	candidate text NOT NULL DEFAULT '',
 	value double precision,
 	spread double precision,
 	n bigint,
-	CONSTRAINT metrics_pkey PRIMARY KEY (model, version, dataset, metric)
+	folds double precision[],
+	CONSTRAINT metrics_pkey PRIMARY KEY
+		(model, version, dataset, metric, candidate)
 );
 COMMENT ON TABLE churn.metrics IS 'quality of model versions';
 COMMENT ON COLUMN churn.metrics.model IS 'name of the model';
 COMMENT ON COLUMN churn.metrics.version IS 'version of the model';
-COMMENT ON COLUMN churn.metrics.dataset IS 'rows it was measured on: validation or test';
-COMMENT ON COLUMN churn.metrics.metric IS 'pr_auc, roc_auc, log_loss, brier, f1, precision or recall';
+COMMENT ON COLUMN churn.metrics.dataset IS 'rows it was measured on: cv (held out in cross-validation), validation or test';
+COMMENT ON COLUMN churn.metrics.metric IS 'pr_auc, roc_auc, log_loss, brier, ece, f1, precision, recall or accuracy; log_loss of cv is before calibration';
+COMMENT ON COLUMN churn.metrics.candidate IS 'candidate it is of, as in churn.candidates; empty for the version itself';
 COMMENT ON COLUMN churn.metrics.value IS 'value of the metric';
 COMMENT ON COLUMN churn.metrics.spread IS 'standard deviation over folds, where there are folds';
 COMMENT ON COLUMN churn.metrics.n IS 'number of rows measured';
+COMMENT ON COLUMN churn.metrics.folds IS 'values by fold, the folds of each repetition in turn';
+
+CREATE TABLE churn.candidates (
+	model text NOT NULL,
+	version int NOT NULL,
+	candidate text NOT NULL,
+	rank int NOT NULL,
+	algorithm text NOT NULL,
+	chosen boolean NOT NULL,
+	reason text NOT NULL,
+	params jsonb,
+	members text[],
+	rounds int,
+	seconds double precision,
+	CONSTRAINT candidates_pkey PRIMARY KEY (model, version, candidate)
+);
+COMMENT ON TABLE churn.candidates IS 'what a version was chosen from';
+COMMENT ON COLUMN churn.candidates.model IS 'name of the model';
+COMMENT ON COLUMN churn.candidates.version IS 'version of the model';
+COMMENT ON COLUMN churn.candidates.candidate IS 'name of the candidate, unique in the version';
+COMMENT ON COLUMN churn.candidates.rank IS 'place by mean PR-AUC, from 1; those dropped early come last';
+COMMENT ON COLUMN churn.candidates.algorithm IS 'its learner, or blend';
+COMMENT ON COLUMN churn.candidates.chosen IS 'whether the version was made of it';
+COMMENT ON COLUMN churn.candidates.reason IS 'why it won or lost, in words';
+COMMENT ON COLUMN churn.candidates.params IS 'parameters of the learner; null for a blend';
+COMMENT ON COLUMN churn.candidates.members IS 'candidates that a blend is made of';
+COMMENT ON COLUMN churn.candidates.rounds IS 'rounds that its folds called for, where the learner has rounds';
+COMMENT ON COLUMN churn.candidates.seconds IS 'time spent on it';
+
+CREATE VIEW churn.leaderboard AS
+	SELECT c.model, c.version, c.rank, c.candidate, c.algorithm,
+		p.value AS pr_auc, p.spread AS pr_auc_spread,
+		w.value - p.value AS pr_auc_behind,
+		r.value AS roc_auc, l.value AS log_loss,
+		coalesce(array_length(p.folds, 1), 0) AS folds,
+		t.value AS test_pr_auc, c.chosen, c.reason, c.params, c.members,
+		c.rounds, c.seconds
+	FROM churn.candidates c
+	LEFT JOIN churn.metrics p ON p.model = c.model AND p.version = c.version
+		AND p.candidate = c.candidate AND p.dataset = 'cv' AND p.metric = 'pr_auc'
+	LEFT JOIN churn.metrics r ON r.model = c.model AND r.version = c.version
+		AND r.candidate = c.candidate AND r.dataset = 'cv' AND r.metric = 'roc_auc'
+	LEFT JOIN churn.metrics l ON l.model = c.model AND l.version = c.version
+		AND l.candidate = c.candidate AND l.dataset = 'cv' AND l.metric = 'log_loss'
+	LEFT JOIN churn.candidates b ON b.model = c.model AND b.version = c.version
+		AND b.chosen
+	LEFT JOIN churn.metrics w ON w.model = c.model AND w.version = c.version
+		AND w.candidate = b.candidate AND w.dataset = 'cv' AND w.metric = 'pr_auc'
+	LEFT JOIN churn.metrics t ON t.model = c.model AND t.version = c.version
+		AND t.candidate = CASE WHEN c.chosen THEN '' ELSE c.candidate END
+		AND t.dataset = 'test' AND t.metric = 'pr_auc'
+	ORDER BY c.model, c.version, c.rank;
+COMMENT ON VIEW churn.leaderboard IS 'the candidates of each version, the best first, and why they won or lost';
+COMMENT ON COLUMN churn.leaderboard.model IS 'name of the model';
+COMMENT ON COLUMN churn.leaderboard.version IS 'version of the model';
+COMMENT ON COLUMN churn.leaderboard.rank IS 'place by mean PR-AUC, from 1; those dropped early come last';
+COMMENT ON COLUMN churn.leaderboard.candidate IS 'name of the candidate';
+COMMENT ON COLUMN churn.leaderboard.algorithm IS 'its learner, or blend';
+COMMENT ON COLUMN churn.leaderboard.pr_auc IS 'mean PR-AUC over the folds';
+COMMENT ON COLUMN churn.leaderboard.pr_auc_spread IS 'standard deviation of PR-AUC over the folds';
+COMMENT ON COLUMN churn.leaderboard.pr_auc_behind IS 'mean PR-AUC of the chosen one less that of this one';
+COMMENT ON COLUMN churn.leaderboard.roc_auc IS 'mean ROC-AUC over the folds';
+COMMENT ON COLUMN churn.leaderboard.log_loss IS 'mean log loss over the folds, before calibration';
+COMMENT ON COLUMN churn.leaderboard.folds IS 'number of folds it was measured on';
+COMMENT ON COLUMN churn.leaderboard.test_pr_auc IS 'PR-AUC on the test part, of the chosen one and the baseline alone';
+COMMENT ON COLUMN churn.leaderboard.chosen IS 'whether the version was made of it';
+COMMENT ON COLUMN churn.leaderboard.reason IS 'why it won or lost, in words';
+COMMENT ON COLUMN churn.leaderboard.params IS 'parameters of the learner; null for a blend';
+COMMENT ON COLUMN churn.leaderboard.members IS 'candidates that a blend is made of';
+COMMENT ON COLUMN churn.leaderboard.rounds IS 'rounds that its folds called for, where the learner has rounds';
+COMMENT ON COLUMN churn.leaderboard.seconds IS 'time spent on it';
 
 CREATE TABLE churn.deployments (
 	deployment_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -239,6 +320,7 @@ SELECT pg_catalog.pg_extension_config_dump('churn.models_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.model_versions', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.features', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.metrics', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.candidates', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.deployments', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.deployments_deployment_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.predictions', '');
@@ -348,11 +430,11 @@ COMMENT ON COLUMN churn.training_progress.pid IS 'process that runs churn_train(
 COMMENT ON COLUMN churn.training_progress.datid IS 'database it is connected to';
 COMMENT ON COLUMN churn.training_progress.datname IS 'name of that database';
 COMMENT ON COLUMN churn.training_progress.relid IS 'table or view it trains on; 0 for a query';
-COMMENT ON COLUMN churn.training_progress.phase IS 'starting, reading, preparing, training, evaluating or saving';
+COMMENT ON COLUMN churn.training_progress.phase IS 'starting, reading, preparing, comparing (candidates), training, evaluating or saving';
 COMMENT ON COLUMN churn.training_progress.rows_read IS 'rows read from the source';
 COMMENT ON COLUMN churn.training_progress.rows_total IS 'rows expected, by the planner''s estimate';
-COMMENT ON COLUMN churn.training_progress.round IS 'boosting rounds finished';
-COMMENT ON COLUMN churn.training_progress.rounds_total IS 'boosting rounds at most';
+COMMENT ON COLUMN churn.training_progress.round IS 'rounds of training finished; while comparing, fits';
+COMMENT ON COLUMN churn.training_progress.rounds_total IS 'rounds at most; while comparing, fits planned';
 COMMENT ON COLUMN churn.training_progress.metric IS 'log loss of the validation part after that round';
 COMMENT ON COLUMN churn.training_progress.started_at IS 'when churn_train() began';
 COMMENT ON COLUMN churn.training_progress.elapsed IS 'time since then';
@@ -509,6 +591,7 @@ BEGIN
 		DELETE FROM churn.model_versions v WHERE v.model = m.name;
 		DELETE FROM churn.features f WHERE f.model = m.name;
 		DELETE FROM churn.metrics x WHERE x.model = m.name;
+		DELETE FROM churn.candidates c WHERE c.model = m.name;
 		DELETE FROM churn.deployments d WHERE d.model_id = m.model_id;
 		DELETE FROM churn.predictions p WHERE p.model = m.name;
 		RETURN;
@@ -526,6 +609,8 @@ BEGIN
 		WHERE f.model = m.name AND f.version = churn_drop_model.version;
 	DELETE FROM churn.metrics x
 		WHERE x.model = m.name AND x.version = churn_drop_model.version;
+	DELETE FROM churn.candidates c
+		WHERE c.model = m.name AND c.version = churn_drop_model.version;
 END
 $$;
 COMMENT ON FUNCTION churn_drop_model(text, int) IS
@@ -587,7 +672,8 @@ BEGIN
 				coalesce(v.library_versions, '{}') || jsonb_build_object(
 					'churn', v.extension_version,
 					'postgresql', current_setting('server_version')),
-				v.champion_pr_auc, v.peak_memory_bytes,
+				v.champion_pr_auc, v.calibration, v.truncated,
+				v.peak_memory_bytes,
 				v.trained_by, v.started_at, clock_timestamp(),
 				extract(epoch FROM clock_timestamp() - v.started_at)
 			FROM jsonb_to_record(result || (info - 'result')) AS v (
@@ -602,31 +688,47 @@ BEGIN
 				rounds int, seed bigint, data_fingerprint text,
 				snapshot_lsn pg_lsn, snapshot pg_snapshot,
 				library_versions jsonb, champion_pr_auc double precision,
+				calibration text, truncated boolean,
 				peak_memory_bytes bigint, trained_by name,
 				extension_version text,
 				started_at timestamptz)) AS r;
 
 	INSERT INTO churn.features
-		(model, version, position, name, kind, type, categories, importance)
+		(model, version, position, name, kind, type, categories, importance,
+		 mean_abs_shap)
 		SELECT m.name, register_version.version, f.position, f.item ->> 'name',
 			f.item ->> 'kind', f.item ->> 'type',
 			CASE WHEN f.item ->> 'kind' = 'category' THEN
 				ARRAY(SELECT c.text FROM jsonb_array_elements_text(f.item -> 'categories')
 					  WITH ORDINALITY AS c (text, code) ORDER BY c.code) END,
-			(f.item ->> 'importance')::double precision
+			(f.item ->> 'importance')::double precision,
+			(f.item ->> 'mean_abs_shap')::double precision
 		FROM jsonb_array_elements(result -> 'features')
 			WITH ORDINALITY AS f (item, position);
 
-	INSERT INTO churn.metrics (model, version, dataset, metric, value, spread, n)
-		SELECT m.name, register_version.version, x.dataset, x.metric, x.value,
-			x.spread, x.n
+	INSERT INTO churn.metrics
+		(model, version, dataset, metric, candidate, value, spread, n, folds)
+		SELECT m.name, register_version.version, x.dataset, x.metric,
+			coalesce(x.candidate, ''), x.value, x.spread, x.n, x.folds
 		FROM jsonb_to_recordset(result -> 'metrics') AS x
-			(dataset text, metric text, value double precision,
-			 spread double precision, n bigint);
+			(dataset text, metric text, candidate text, value double precision,
+			 spread double precision, n bigint, folds double precision[]);
+
+	INSERT INTO churn.candidates
+		(model, version, candidate, rank, algorithm, chosen, reason, params,
+		 members, rounds, seconds)
+		SELECT m.name, register_version.version, x.candidate, x.rank,
+			x.algorithm, x.chosen, x.reason, x.params, x.members, x.rounds,
+			x.seconds
+		FROM jsonb_to_recordset(result -> 'candidates') AS x
+			(candidate text, rank int, algorithm text, chosen boolean,
+			 reason text, params jsonb, members text[], rounds int,
+			 seconds double precision);
 
 	SELECT value INTO new_pr_auc FROM churn.metrics x
 		WHERE x.model = m.name AND x.version = register_version.version
-			AND x.dataset = 'test' AND x.metric = 'pr_auc';
+			AND x.dataset = 'test' AND x.metric = 'pr_auc'
+			AND x.candidate = '';
 	promoted := true;
 	IF info ->> 'promote' = 'always' THEN
 		reason := 'options ask for it always';

@@ -412,6 +412,7 @@ metric_column(const ChurnValue *result, const char *name, Datum *value,
 		double		number = churn_value_number(metric, "value", NAN);
 
 		if (strcmp(churn_value_text(metric, "dataset", ""), "test") != 0 ||
+			strcmp(churn_value_text(metric, "candidate", ""), "") != 0 ||
 			strcmp(churn_value_text(metric, "metric", ""), name) != 0 ||
 			isnan(number))
 			continue;

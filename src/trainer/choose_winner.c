@@ -200,7 +200,8 @@ report(const ChurnSelection *selection)
 		churn_notice(NULL, "%s: mean PR-AUC %.4f, ROC-AUC %.4f over %d folds; "
 					 "%s", winner->candidate.name, winner->mean.pr_auc,
 					 winner->mean.roc_auc, winner->nfolds, winner->reason);
-	else if (winner->candidate.learner->has_rounds)
+	else if (winner->candidate.learner != NULL &&
+			 winner->candidate.learner->has_rounds)
 		churn_notice(NULL, "kept %d rounds: validation log loss %.5f",
 					 winner->rounds, winner->mean.log_loss);
 }

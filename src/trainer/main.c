@@ -132,8 +132,8 @@ serve(void)
 	churn_checks_run(&table, table.start[CHURN_PART_VALIDATION],
 					 table.nrows - table.start[CHURN_PART_VALIDATION],
 					 &issues);
-	churn_progress_phase(CHURN_PHASE_TRAINING);
 	churn_select(&selection, &settings, &table);
+	churn_progress_phase(CHURN_PHASE_TRAINING);
 	churn_evaluate_candidates(&quality, &selection);
 	evaluate_baseline(&quality, &selection, &table, &rows);
 	churn_finish(&finished, &selection, &selection.trials[selection.winner],

@@ -32,7 +32,7 @@ send_artifact(const char *bytes, uint64_t length)
 
 /* The rows and the positives among them, in all and in each part. */
 static void
-set_counts(Object result, const ChurnRows *rows, const ChurnTable *table)
+set_counts(ChurnObject result, const ChurnRows *rows, const ChurnTable *table)
 {
 	churn_object_set_integer(result, "rows", rows->nrows);
 	churn_object_set_integer(result, "train_rows",
@@ -116,7 +116,7 @@ set_features(ChurnObject result, const ChurnFinished *finished,
 
 /* A table of settings as an object of values in effect. */
 static void
-set_settings(Object result, const char *name, const ChurnSetting *settings)
+set_settings(ChurnObject result, const char *name, const ChurnSetting *settings)
 {
 	ChurnObject object = churn_object_new(result.arena);
 	ChurnError	error;
@@ -278,7 +278,7 @@ churn_result_send(const ChurnSettings *settings, const ChurnRows *rows,
 											   selection->truncated, &error));
 	churn_object_set_text(result, "calibration", finished->report.why);
 	churn_object_set_value(result, "issues",
-						   churn_issues_value(issues, settings->arena));
+						   churn_issues_value(issues, settings->arena, &error));
 	churn_object_set_text(result, "seed",
 						  churn_format("%.0f",
 									   churn_option(settings, "seed")));

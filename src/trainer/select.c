@@ -213,6 +213,8 @@ churn_select(ChurnSelection *selection, const ChurnSettings *settings,
 						 table->start[CHURN_PART_VALIDATION], plan->rows,
 						 plan->k, plan->repeats, settings->split_seed);
 	announce(plan);
+	churn_progress_phase(plan->search || plan->k > 1 ? CHURN_PHASE_COMPARING :
+						 CHURN_PHASE_TRAINING);
 	run.deadline = now() + churn_option(settings, "time_budget");
 	run.planned = count_fits(plan);
 	selection->ntrials = plan->ncandidates;

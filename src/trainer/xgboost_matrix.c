@@ -90,7 +90,7 @@ static int
 next_batch(DataIterHandle handle)
 {
 	Batches    *batches = handle;
-	size_t		ncolumns = batches->sample->ncolumns;
+	size_t		ncolumns = batches->sample->table->ncolumns;
 	const float *values = batches->values;
 	size_t		count = batches->nrows - batches->next;
 

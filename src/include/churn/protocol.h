@@ -34,9 +34,12 @@
 
 /*
  * CONFIG:
- *	{"protocol": 1, "algorithm": "xgboost",
- *	 "columns": [{"name": "tenure", "kind": "number", "type": "integer"}, …],
+ *	{"protocol": 1, "algorithm": "auto",
+ *	 "columns": [{"name": "tenure", "kind": "number", "type": "integer"},
+ *				 {"name": "rate", "kind": "number", "type": "numeric",
+ *				  "transform": "SQL expression"}, …],
  *	 "params": {…as given…}, "options": {…as given…},
+ *	 "rules": [{"column": "rule 1", "score": 0.7}, …],		only if given
  *	 "split_seed": "123", "has_key": true, "has_champion": false,
  *	 "threads": 1, "estimated_rows": 7043,
  *	 "as_of": {"column": "period"}}				as_of only when it is a column
@@ -59,11 +62,18 @@
  *	 "validation_rows": …, "test_rows": …, "positives": …,
  *	 "train_positives": …, "validation_positives": …, "test_positives": …,
  *	 "duplicates_dropped": …, "threshold": 0.31, "rounds": 141,
- *	 "metrics": [{"dataset": "test", "metric": "pr_auc", "value": 0.66,
- *				  "n": 1409}, …],
+ *	 "metrics": [{"dataset": "test", "candidate": "", "metric": "pr_auc",
+ *				  "value": 0.66, "spread": null, "n": 1409,
+ *				  "folds": [0.65, …]}, …],		folds only of dataset "cv"
+ *	 "candidates": [{"candidate": "xgboost 2", "algorithm": "xgboost",
+ *					 "rank": 1, "chosen": true, "reason": "won: …",
+ *					 "params": {…}, "rounds": 180, "seconds": 1.2},
+ *					{"candidate": "blend", …, "members": […]}, …],
+ *	 "truncated": false, "calibration": "why this one", "issues": […],
  *	 "champion_pr_auc": 0.65 or null, "fingerprint": "32 hex digits",
  *	 "features": [{"name": …, "kind": …, "type": …, "text_number": …,
- *				   "categories": […], "importance": gain share}, …],
+ *				   "categories": […], "transform": …,
+ *				   "importance": gain share, "mean_abs_shap": log-odds}, …],
  *	 "params": {…in effect…}, "seed": "42",
  *	 "library_versions": {"xgboost": "1.7.4"},
  *	 "peak_memory_bytes": …}
@@ -77,7 +87,9 @@ typedef enum ChurnPhase
 	CHURN_PHASE_STARTING = 0,
 	CHURN_PHASE_READING,		/* rows are streamed */
 	CHURN_PHASE_PREPARING,		/* sorting, splitting, binning */
-	CHURN_PHASE_TRAINING,		/* boosting rounds */
+	CHURN_PHASE_COMPARING,		/* candidates by cross-validation; a round is a
+								 * fit */
+	CHURN_PHASE_TRAINING,		/* the model itself */
 	CHURN_PHASE_EVALUATING,		/* threshold, test metrics */
 	CHURN_PHASE_SAVING			/* model file and registry */
 } ChurnPhase;
