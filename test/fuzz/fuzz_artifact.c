@@ -39,7 +39,7 @@ get_margins(const ChurnModel *model, float *row, float *margins)
 	{
 		for (uint32_t j = 0; j < model->nfeatures; j++)
 			row[j] = values[(i + j / 3) % NROWS];
-		margins[i] = churn_forest_margin(&model->forest, row);
+		margins[i] = churn_forest_margin(model->components[0].forest, row);
 	}
 }
 
@@ -87,7 +87,7 @@ try_evaluator(const ChurnModel *model, float *row, const float *margins,
 			  ChurnArena *arena)
 {
 	ChurnError	error;
-	ChurnEvaluator *evaluator = churn_evaluator_make(&model->forest, arena,
+	ChurnEvaluator *evaluator = churn_evaluator_make(model->components[0].forest, arena,
 													 arena, &error);
 	void	   *workspace;
 

@@ -153,12 +153,12 @@ test_shape(const ForestShape *shape, bool uneven, uint32_t seed,
 	for (i = 0; i < ROWS * shape->nfeatures; i++)
 		rows[i] = random_value(&random, shape);
 	if (uneven)
-		make_uneven(&model->forest, rows,
+		make_uneven(model->components[0].forest, rows,
 					(size_t) ROWS * shape->nfeatures);
 	for (i = 0; i < shape->nfeatures; i++)
 		rows[i] = NAN;			/* the first row lacks everything */
 	for (i = 0; i < ROWS; i++)
-		expected[i] = churn_forest_margin(&model->forest,
+		expected[i] = churn_forest_margin(model->components[0].forest,
 										  rows + i * shape->nfeatures);
 
 	for (d = 0; d < NDESIGNS; d++)
@@ -167,7 +167,7 @@ test_shape(const ForestShape *shape, bool uneven, uint32_t seed,
 		ChurnArena *scratch = churn_arena_create();
 		ChurnEvaluator *evaluator;
 
-		evaluator = churn_evaluator_make_as(&model->forest, &designs[d].choice,
+		evaluator = churn_evaluator_make_as(model->components[0].forest, &designs[d].choice,
 											keep, scratch, &error);
 		churn_arena_destroy(scratch);
 		if (evaluator == NULL)
