@@ -24,10 +24,7 @@ score_part(ChurnScorer *scorer, const ChurnTable *table, ChurnPart part)
 
 	churn_scorer_predict(scorer, table, first, n, scores);
 	for (i = 0; i < n; i++)
-	{
-		rows[i].score = scores[i];
-		rows[i].churned = table->labels[first + i];
-	}
+		rows[i] = churn_scored(scores[i], table->labels[first + i]);
 	churn_pages_free(scores, n * sizeof(float));
 	churn_metrics_sort(rows, n);
 	return rows;
@@ -72,7 +69,7 @@ measure_decisions(ChurnQuality *quality, const char *dataset,
 	add_metric(quality, dataset, "recall", churn_metrics_recall(confusion),
 			   n);
 	add_metric(quality, dataset, "accuracy",
-			   (double) (confusion.tp + confusion.tn) / (double) n, n);
+			   churn_metrics_accuracy(confusion), n);
 }
 
 /*
@@ -97,10 +94,8 @@ measure_champion(const ChurnTable *table)
 	}
 	rows = churn_pages_alloc(n * sizeof(ChurnScored));
 	for (i = 0; i < n; i++)
-	{
-		rows[i].score = table->champion[first + i];
-		rows[i].churned = table->labels[first + i];
-	}
+		rows[i] = churn_scored(table->champion[first + i],
+							   table->labels[first + i]);
 	churn_metrics_sort(rows, n);
 	pr_auc = churn_metrics_pr_auc(rows, n);
 	churn_pages_free(rows, n * sizeof(ChurnScored));
