@@ -9,6 +9,7 @@
 #include "select.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,19 @@ find_winner(const ChurnSelection *selection)
 	return winner;
 }
 
+static void give_reason(ChurnTrial *trial, const char *format,...)
+			__attribute__((format(printf, 2, 3)));
+
+static void
+give_reason(ChurnTrial *trial, const char *format,...)
+{
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(trial->reason, sizeof(trial->reason), format, arguments);
+	va_end(arguments);
+}
+
 /* Says why the winner won. */
 static void
 explain_winner(ChurnSelection *selection)
@@ -147,18 +161,14 @@ explain_winner(ChurnSelection *selection)
 	Difference	difference = compare(best, winner);
 
 	if (selection->ntrials == 1)
-		snprintf(winner->reason, sizeof(winner->reason),
-				 "the only candidate");
+		give_reason(winner, "the only candidate");
 	else if (winner == best)
-		snprintf(winner->reason, sizeof(winner->reason),
-				 "won: highest mean PR-AUC");
+		give_reason(winner, "won: highest mean PR-AUC");
 	else if (strcmp(selection->course.settings->algorithm, "blend") == 0)
-		snprintf(winner->reason, sizeof(winner->reason),
-				 "asked for, although behind %s by %.4f PR-AUC",
+		give_reason(winner, "asked for, although behind %s by %.4f PR-AUC",
 				 best->candidate.name, difference.mean);
 	else
-		snprintf(winner->reason, sizeof(winner->reason),
-				 "won: simpler than %s and behind it by %.4f PR-AUC, which is "
+		give_reason(winner, "won: simpler than %s and behind it by %.4f PR-AUC, which is "
 				 "within the standard error of %.4f and within %.3f",
 				 best->candidate.name, difference.mean, difference.error,
 				 MARGIN);
@@ -172,21 +182,17 @@ explain_loser(const ChurnSelection *selection, ChurnTrial *trial)
 	Difference	difference = compare(winner, trial);
 
 	if (trial->nfolds == 0)
-		snprintf(trial->reason, sizeof(trial->reason),
-				 "not tried: the time budget was used up");
+		give_reason(trial, "not tried: the time budget was used up");
 	else if (trial->nfolds < selection->plan.k)
-		snprintf(trial->reason, sizeof(trial->reason),
-				 "dropped after %d folds: behind others of its learner, and "
-				 "behind %s by %.4f PR-AUC there", trial->nfolds,
-				 winner->candidate.name, difference.mean);
+		give_reason(trial, "dropped after %d folds, on which the best %d of "
+					"its learner were better", trial->nfolds,
+					churn_plan_survivors(trial->candidate.learner));
 	else if (difference.mean < 0)
-		snprintf(trial->reason, sizeof(trial->reason),
-				 "lost: ahead of %s by %.4f PR-AUC (standard error %.4f), "
+		give_reason(trial, "lost: ahead of %s by %.4f PR-AUC (standard error %.4f), "
 				 "too little to give up the simpler model",
 				 winner->candidate.name, -difference.mean, difference.error);
 	else
-		snprintf(trial->reason, sizeof(trial->reason),
-				 "lost: behind %s by %.4f PR-AUC (standard error %.4f)",
+		give_reason(trial, "lost: behind %s by %.4f PR-AUC (standard error %.4f)",
 				 winner->candidate.name, difference.mean, difference.error);
 }
 

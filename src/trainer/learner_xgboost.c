@@ -43,6 +43,7 @@ static const ChurnSetting xgboost_params[] = {
 	{"subsample", NULL, CHURN_SETTING_NUMBER, false, 0.8, 0.01, 1, NULL},
 	{"colsample_bytree", NULL, CHURN_SETTING_NUMBER, true, 0.8, 0.01, 1, NULL},
 	{"colsample_bylevel", NULL, CHURN_SETTING_NUMBER, true, 1, 0.01, 1, NULL},
+	{"colsample_bynode", NULL, CHURN_SETTING_NUMBER, true, 1, 0.01, 1, NULL},
 	{"reg_lambda", "lambda", CHURN_SETTING_NUMBER, true, 1, 0, 1e9, NULL},
 	{"reg_alpha", "alpha", CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
 	{"gamma", NULL, CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},

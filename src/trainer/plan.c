@@ -3,15 +3,16 @@
  *		What is tried, and how thoroughly.
  *
  * Candidates are compared in stages ("successive halving", Jamieson and
- * Talwalkar, AISTATS 2016): all on a few folds, the best of each learner on
- * all folds, and the last ones left in a second cross-validation.  The plan is
- * cut down until what it should take, by a table of costs measured once, fits
- * the time budget with room to spare: fewer repetitions, fewer rows, fewer
- * candidates.
+ * Talwalkar, AISTATS 2016): all on some folds, the best of each learner on all
+ * folds, and these again in a second cross-validation.  The plan is cut down
+ * until what it should take, by a table of costs measured once, fits the time
+ * budget with room to spare: one cross-validation, fewer folds for all, fewer
+ * rows, fewer candidates.
  */
 #include "plan.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "channel.h"
@@ -41,30 +42,32 @@ typedef struct Variation
 
 /*
  * The candidates, those first that are most likely to win: when there is no
- * time for all, the last are left out.  Shallow trees on few columns win where
- * effects add up, deep ones where they interact, one-hot splits where
- * categories are many and rows few.
+ * time for all, the last are left out.  Shallow trees win where effects add
+ * up, deep ones where they interact, with one-hot splits where categories are
+ * many and rows few.
  */
 static const Variation variations[] = {
 	{&churn_learner_rules, {{NULL, 0}}},
 	{&churn_learner_logistic, {{NULL, 0}}},
-	{&churn_learner_xgboost, {{"max_depth", 3}, {"min_child_weight", 1},
-	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
-	{&churn_learner_xgboost, {{"max_depth", 6}, {"min_child_weight", 5},
-	{"subsample", 1}, {"colsample_bytree", 1}, {"reg_alpha", 1},
-	{"max_cat_to_onehot", 100}}},
 	{&churn_learner_xgboost, {{"max_depth", 1}, {"min_child_weight", 1},
-	{"subsample", 0.8}, {"colsample_bytree", 1}, {"learning_rate", 0.1}}},
+	{"subsample", 0.8}, {"colsample_bytree", 1}, {"reg_lambda", 50},
+	{"rounds", 1500}}},
+	{&churn_learner_xgboost, {{"max_depth", 6}, {"min_child_weight", 2},
+	{"subsample", 1}, {"colsample_bytree", 1}, {"max_cat_to_onehot", 100}}},
 	{&churn_learner_random_forest, {{NULL, 0}}},
 	{&churn_learner_network, {{NULL, 0}}},
-	{&churn_learner_xgboost, {{"max_depth", 2}, {"min_child_weight", 1},
+	{&churn_learner_xgboost, {{"max_depth", 3}, {"min_child_weight", 1},
 	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
 	{&churn_learner_xgboost, {{"max_depth", 4}, {"min_child_weight", 5},
-	{"subsample", 0.8}, {"colsample_bytree", 0.8},
-	{"max_cat_to_onehot", 100}}},
+	{"subsample", 0.8}, {"colsample_bytree", 1}, {"max_cat_to_onehot", 100}}},
 	{&churn_learner_xgboost, {{"max_depth", 6}, {"min_child_weight", 2},
 	{"subsample", 1}, {"colsample_bytree", 1}, {"colsample_bynode", 0.5}}},
-	{&churn_learner_xgboost, {{NULL, 0}}},
+	{&churn_learner_xgboost, {{"max_depth", 2}, {"min_child_weight", 1},
+	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
+	{&churn_learner_xgboost, {{"max_depth", 1}, {"min_child_weight", 1},
+	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
+	{&churn_learner_xgboost, {{"max_depth", 4}, {"min_child_weight", 1},
+	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
 };
 
 #define NVARIATIONS	(sizeof(variations) / sizeof(variations[0]))
@@ -90,11 +93,12 @@ fit_seconds(const ChurnCandidate *candidate, double rows, double columns)
 	{
 		double		depth = churn_param(params, "max_depth");
 		double		rounds = churn_param(params, "rounds");
-		double		usual = 20 / churn_param(params, "learning_rate");
+		double		usual = (depth > 1 ? 15 : 40) /
+		churn_param(params, "learning_rate");
 
 		if (churn_param(params, "early_stopping_rounds") > 0 && rounds > usual)
 			rounds = usual;
-		return rounds * (0.0004 + cells * (1 + 1.5 * depth) * 1e-9);
+		return rounds * (0.0003 + cells * (1 + 1.2 * depth) * 1e-9);
 	}
 	if (learner == &churn_learner_random_forest)
 		return churn_param(params, "trees") *
@@ -124,6 +128,8 @@ add_candidate(ChurnPlan *plan, const ChurnSettings *settings,
 		ChurnSetting *setting = churn_setting_find(candidate->params,
 												   variation->changes[i].name);
 
+		if (setting == NULL)
+			abort();			/* a mistake in the table */
 		if (!given[setting - candidate->params])
 			setting->value = variation->changes[i].value;
 	}
@@ -244,11 +250,13 @@ churn_plan_make(ChurnPlan *plan, const ChurnSettings *settings,
 	list_candidates(plan, settings, nvariations);
 	plan->search = plan->search && plan->ncandidates > 1;
 	plan->repeats = folds > 0 && plan->search ? 2 : 1;
-	plan->first_folds = plan->search && plan->k > 2 ? 2 : plan->k;
+	plan->first_folds = plan->k;
 	while ((plan->seconds = plan_seconds(plan, table)) > budget)
 	{
 		if (plan->repeats > 1)
 			plan->repeats--;
+		else if (plan->search && plan->first_folds > 2)
+			plan->first_folds = 2;
 		else if (folds > 0 && plan->rows > LEAST_ROWS)
 			plan->rows = plan->rows * 3 / 4 > LEAST_ROWS ?
 				plan->rows * 3 / 4 : LEAST_ROWS;

@@ -89,10 +89,7 @@ rank_learner(ChurnSelection *selection, const ChurnLearner *learner,
 	return n;
 }
 
-/*
- * Runs all k folds for the best of each learner, and gives back the memory of
- * the rest.
- */
+/* Runs all k folds for the best of each learner. */
 static void
 run_survivors(Run *run)
 {
@@ -109,11 +106,6 @@ run_survivors(Run *run)
 		{
 			if (i < churn_plan_survivors(churn_learners[learner]))
 				run_folds(run, ranked[i], selection->plan.k);
-			else
-			{
-				churn_pages_free(ranked[i]->margins, ranked[i]->margins_size);
-				ranked[i]->margins = NULL;
-			}
 		}
 	}
 }

@@ -413,8 +413,10 @@ churn_params_make(const ChurnSettings *settings, const char *learner,
 double
 churn_param(const ChurnSetting *params, const char *name)
 {
-	while (strcmp(params->name, name) != 0)
+	while (params->name != NULL && strcmp(params->name, name) != 0)
 		params++;
+	if (params->name == NULL)
+		abort();				/* a mistake in this program */
 	return params->value;
 }
 

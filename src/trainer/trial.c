@@ -21,6 +21,9 @@
 /* Checkpoints of a fit at most; more rounds make them lie farther apart. */
 #define MAX_POINTS		100
 
+/* Rounds that a fold goes on beyond its best, as a share of these. */
+#define PATIENT_SHARE	0.3
+
 /* What a checkpoint of a fold's fit needs. */
 typedef struct Watch
 {
@@ -28,6 +31,7 @@ typedef struct Watch
 	const ChurnCourse *course;
 	int			number;			/* of the fold, among all repetitions */
 	int			patience;		/* rounds without a better loss; 0: no end */
+	double		share;			/* nor less than this share of the best */
 	int			point;			/* next checkpoint */
 	int			best_rounds;
 	double		best_loss;
@@ -118,7 +122,8 @@ watch_fit(void *context, int rounds, const float *margins)
 		watch->best_rounds = rounds;
 		return CHURN_VERDICT_BEST;
 	}
-	if (rounds - watch->best_rounds >= watch->patience)
+	if (rounds - watch->best_rounds >= watch->patience &&
+		rounds - watch->best_rounds >= watch->share * watch->best_rounds)
 		return CHURN_VERDICT_STOP;
 	return CHURN_VERDICT_GO;
 }
@@ -203,6 +208,9 @@ churn_trial_fold(ChurnTrial *trial, const ChurnCourse *course, int number,
 	prepare(trial, course, rounds);
 	if (learner->has_rounds)
 		watch.patience = (int) churn_param(params, "early_stopping_rounds");
+	/* other folds may have their best later, and all have to get there */
+	if (course->folds.k > 1)
+		watch.share = PATIENT_SHARE;
 	control.seed = (uint64_t) churn_option(course->settings, "seed");
 	control.every = trial->every;
 	trial->curves[number] = churn_alloc(MAX_POINTS, sizeof(ChurnFoldScore));
