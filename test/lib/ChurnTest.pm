@@ -63,7 +63,7 @@ sub train
 	return $node->safe_psql($options{database} // 'postgres', <<"SQL");
 SET client_min_messages = warning;
 SELECT version FROM churn_train('$table', 'churn', model => '$model',
-	params => '$params', options => '{"promote": "$promote"}');
+	params => '$params', options => '{"folds": 0, "promote": "$promote"}', algorithm => 'xgboost');
 SQL
 }
 

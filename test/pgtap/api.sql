@@ -162,7 +162,7 @@ SELECT lives_ok($$ PREPARE a AS SELECT churn_score(c, model => 'm', version => 1
 SELECT lives_ok($$ PREPARE b AS SELECT t.model, t.version, t.algorithm, t.promoted, t.pr_auc, t.roc_auc,
 	t.f1, t.precision, t.recall, t.threshold, t.rows, t.seconds
 	FROM churn_train(source => 's', label => 'l', key => 'k', model => 'm', algorithm => 'auto',
-		positive => 'p', exclude => '{}', transform => '{}', params => '{}', options => '{}') t $$,
+		positive => 'p', exclude => '{}', transform => '{}', params => '{}', options => '{"folds": 0}') t $$,
 	'training by named arguments, and its columns');
 SELECT lives_ok($$ PREPARE c AS SELECT t.model, t.version, t.algorithm, t.promoted, t.features, t.trees
 	FROM churn_import(model => 'm', artifact => '', features => '[]', source => 's', key => 'k', label => 'l',

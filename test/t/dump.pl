@@ -24,13 +24,13 @@ SET client_min_messages = warning;
 SELECT churn_drop_model('m', 2);
 SELECT churn_rollback('m');
 SELECT churn_train('SELECT customer_id, contract, tenure, churn AS "gone?" FROM customers', 'gone?', key => 'customer_id',
-	model => 'query "quoted"', params => '{"rounds": 5}');
+	model => 'query "quoted"', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_import('imported', churn_export('m', 3), source => 'customers');
 CREATE TABLE gone_customers AS TABLE customers;
-SELECT churn_train('gone_customers', 'churn', model => 'gone', params => '{"rounds": 5}');
+SELECT churn_train('gone_customers', 'churn', model => 'gone', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_drop_model('gone');
 SET ROLE regress_churn_owner;
-SELECT churn_train('customers', 'churn', model => 'owned', params => '{"rounds": 5}');
+SELECT churn_train('customers', 'churn', model => 'owned', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 RESET ROLE;
 SELECT churn_rescore(name) FROM churn.models WHERE key IS NOT NULL ORDER BY name;
 SQL

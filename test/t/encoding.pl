@@ -63,7 +63,7 @@ CREATE TABLE "$column" (id int PRIMARY KEY, "$column" text, noise int, "$second"
 INSERT INTO "$column" SELECT i, (ARRAY['$gone', '$stays', '$half'])[1 + i % 3], i * 7919 % 101,
 	CASE i % 3 WHEN 0 THEN i % 30 <> 0 WHEN 1 THEN i % 31 = 0 ELSE i::bigint * 104729 % 97 % 2 = 0 END
 	FROM generate_series(1, 3000) i;
-SELECT version, roc_auc > 0.8 FROM churn_train('"$column"', '$second', model => '$column', params => '{"rounds": 20, "learning_rate": 0.3}');
+SELECT version, roc_auc > 0.8 FROM churn_train('"$column"', '$second', model => '$column', params => '{"rounds": 20, "learning_rate": 0.3}', algorithm => 'xgboost', options => '{"folds": 0}');
 SQL
 	is(run_sql($database, q{SELECT name, array_to_string(categories, ',') FROM churn.features WHERE kind = 'category'}),
 		"$column|" . join(',', sort $gone, $stays, $half),

@@ -68,7 +68,7 @@ is($standby->safe_psql('postgres', q{SELECT churn_export('m') = artifact FROM ch
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM churn_sample_customers(7)'), 7, 'a standby generates customers');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM churn.training_progress'), 0, 'a standby shows progress');
 my %refused = (
-	'churn_train' => q{SELECT churn_train('customers', 'churn', model => 'm')},
+	'churn_train' => q{SELECT churn_train('customers', 'churn', model => 'm', algorithm => 'xgboost', options => '{"folds": 0}')},
 	'churn_rescore' => q{SELECT churn_rescore('m')},
 	'churn_import' => q{SELECT churn_import('m', churn_export('m'))},
 	'churn_promote' => q{SELECT churn_promote('m', 1)},
