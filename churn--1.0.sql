@@ -816,7 +816,213 @@ COMMENT ON FUNCTION churn_sample_customers(bigint, bigint) IS
 'Returns n generated telecom customers whose columns, and who of them churns, are distributed like real ones; the same n and seed give the same rows';
 
 --
--- 6. Privileges
+-- 6. Metrics
+--
+-- The states are bytea, not internal, and can be combined: aggregates run in
+-- parallel and can be pushed down to other nodes.
+
+CREATE FUNCTION churn.rank_add(state bytea, score double precision, churned boolean)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_rank_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.rank_add(bytea, double precision, boolean) IS
+'internal: adds a row to a ranking';
+
+CREATE FUNCTION churn.lift_add(state bytea, score double precision, churned boolean,
+						   fraction double precision)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_lift_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.lift_add(bytea, double precision, boolean, double precision) IS
+'internal: adds a row to a ranking of which the top fraction is looked at';
+
+CREATE FUNCTION churn.rank_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_rank_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.rank_combine(bytea, bytea) IS
+'internal: puts two rankings together';
+
+CREATE FUNCTION churn.pr_auc_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_pr_auc_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.pr_auc_final(bytea) IS
+'internal: average precision of a ranking';
+
+CREATE FUNCTION churn.roc_auc_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_roc_auc_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.roc_auc_final(bytea) IS
+'internal: area under the ROC curve of a ranking';
+
+CREATE FUNCTION churn.lift_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_lift_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.lift_final(bytea) IS
+'internal: lift of a ranking';
+
+CREATE FUNCTION churn.log_loss_add(state bytea, score double precision, churned boolean)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_log_loss_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.log_loss_add(bytea, double precision, boolean) IS
+'internal: adds a row''s log loss';
+
+CREATE FUNCTION churn.brier_add(state bytea, score double precision, churned boolean)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_brier_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.brier_add(bytea, double precision, boolean) IS
+'internal: adds a row''s squared error';
+
+CREATE FUNCTION churn.mean_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_mean_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.mean_combine(bytea, bytea) IS
+'internal: puts two sums together';
+
+CREATE FUNCTION churn.mean_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_mean_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.mean_final(bytea) IS
+'internal: mean over the rows';
+
+CREATE FUNCTION churn.ece_add(state bytea, score double precision, churned boolean)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_ece_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.ece_add(bytea, double precision, boolean) IS
+'internal: adds a row to its bin';
+
+CREATE FUNCTION churn.ece_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_ece_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.ece_combine(bytea, bytea) IS
+'internal: puts the bins of two states together';
+
+CREATE FUNCTION churn.ece_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_ece_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.ece_final(bytea) IS
+'internal: expected calibration error of the bins';
+
+CREATE FUNCTION churn.confusion_add(state bytea, score double precision, churned boolean,
+								threshold double precision)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_confusion_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.confusion_add(bytea, double precision, boolean, double precision) IS
+'internal: counts a row''s decision';
+
+CREATE FUNCTION churn.confusion_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_confusion_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.confusion_combine(bytea, bytea) IS
+'internal: puts two counts of decisions together';
+
+CREATE FUNCTION churn.f1_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_f1_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.f1_final(bytea) IS
+'internal: F1 of counted decisions';
+
+CREATE FUNCTION churn.precision_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_precision_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.precision_final(bytea) IS
+'internal: precision of counted decisions';
+
+CREATE FUNCTION churn.recall_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_recall_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.recall_final(bytea) IS
+'internal: recall of counted decisions';
+
+CREATE AGGREGATE churn_pr_auc(score double precision, churned boolean) (
+	SFUNC = churn.rank_add, STYPE = bytea, SSPACE = 1024, INITCOND = '',
+	COMBINEFUNC = churn.rank_combine, FINALFUNC = churn.pr_auc_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_pr_auc(double precision, boolean) IS
+'area under the precision-recall curve (average precision); null unless some rows churned and some did not';
+
+CREATE AGGREGATE churn_roc_auc(score double precision, churned boolean) (
+	SFUNC = churn.rank_add, STYPE = bytea, SSPACE = 1024, INITCOND = '',
+	COMBINEFUNC = churn.rank_combine, FINALFUNC = churn.roc_auc_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_roc_auc(double precision, boolean) IS
+'area under the ROC curve; null unless some rows churned and some did not';
+
+CREATE AGGREGATE churn_lift(score double precision, churned boolean, fraction double precision) (
+	SFUNC = churn.lift_add, STYPE = bytea, SSPACE = 1024, INITCOND = '',
+	COMBINEFUNC = churn.rank_combine, FINALFUNC = churn.lift_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_lift(double precision, boolean, double precision) IS
+'how many times as often the top fraction by score churns as all; null if no row churned';
+
+CREATE AGGREGATE churn_log_loss(score double precision, churned boolean) (
+	SFUNC = churn.log_loss_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.mean_combine, FINALFUNC = churn.mean_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_log_loss(double precision, boolean) IS
+'mean negative log-likelihood of scores between 0 and 1';
+
+CREATE AGGREGATE churn_brier(score double precision, churned boolean) (
+	SFUNC = churn.brier_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.mean_combine, FINALFUNC = churn.mean_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_brier(double precision, boolean) IS
+'mean squared error of scores between 0 and 1';
+
+CREATE AGGREGATE churn_ece(score double precision, churned boolean) (
+	SFUNC = churn.ece_add, STYPE = bytea, SSPACE = 448, INITCOND = '',
+	COMBINEFUNC = churn.ece_combine, FINALFUNC = churn.ece_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_ece(double precision, boolean) IS
+'expected calibration error of scores between 0 and 1, over 10 bins of equal width';
+
+CREATE AGGREGATE churn_f1(score double precision, churned boolean, threshold double precision) (
+	SFUNC = churn.confusion_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.confusion_combine, FINALFUNC = churn.f1_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_f1(double precision, boolean, double precision) IS
+'F1 of saying churn where score >= threshold';
+
+CREATE AGGREGATE churn_precision(score double precision, churned boolean, threshold double precision) (
+	SFUNC = churn.confusion_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.confusion_combine, FINALFUNC = churn.precision_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_precision(double precision, boolean, double precision) IS
+'share that churned of the rows with score >= threshold; 0 if there are none';
+
+CREATE AGGREGATE churn_recall(score double precision, churned boolean, threshold double precision) (
+	SFUNC = churn.confusion_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.confusion_combine, FINALFUNC = churn.recall_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_recall(double precision, boolean, double precision) IS
+'share with score >= threshold of the rows that churned; 0 if there are none';
+
+--
+-- 7. Privileges
 --
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.

@@ -282,13 +282,13 @@ churn_metrics_lift(const ChurnScored *rows, size_t n, double fraction)
 		{
 			churned = (double) before.positives +
 				(double) (seen.positives - before.positives) *
-				((top - (double) rows_of(before)) /
-				 (double) (rows_of(seen) - rows_of(before)));
+				(top - (double) rows_of(before)) /
+				(double) (rows_of(seen) - rows_of(before));
 			break;
 		}
 	}
-	return (churned / top) /
-		((double) all.positives / (double) rows_of(all));
+	return churned * (double) rows_of(all) /
+		(top * (double) all.positives);
 }
 
 double

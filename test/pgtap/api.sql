@@ -103,7 +103,61 @@ INSERT INTO expected_functions VALUES
 	('churn', 'register_version',
 	 'info jsonb, artifact bytea, compiled bytea, sha256 bytea, '
 	 'OUT version integer, OUT promoted boolean, OUT reason text',
-	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}');
+	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'rank_add', 'state bytea, score double precision, churned boolean',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'log_loss_add', 'state bytea, score double precision, churned boolean',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'brier_add', 'state bytea, score double precision, churned boolean',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'ece_add', 'state bytea, score double precision, churned boolean',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'lift_add', 'state bytea, score double precision, churned boolean, fraction double precision',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'confusion_add', 'state bytea, score double precision, churned boolean, threshold double precision',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'rank_combine', 'state bytea, other bytea',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'mean_combine', 'state bytea, other bytea',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'ece_combine', 'state bytea, other bytea',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'confusion_combine', 'state bytea, other bytea',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'pr_auc_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'roc_auc_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'lift_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'mean_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'ece_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'f1_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'precision_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'recall_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('public', 'churn_pr_auc', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_roc_auc', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_log_loss', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_brier', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_ece', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_f1', 'score double precision, churned boolean, threshold double precision',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_precision', 'score double precision, churned boolean, threshold double precision',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_recall', 'score double precision, churned boolean, threshold double precision',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_lift', 'score double precision, churned boolean, fraction double precision',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL);
 
 -- what the extension really has
 CREATE TEMP VIEW churn_functions AS
@@ -128,6 +182,12 @@ SELECT is((f.lanname, f.provolatile, f.proisstrict, f.proparallel, f.prosecdef, 
 	FROM expected_functions e LEFT JOIN churn_functions f USING (schema, name) ORDER BY 1;
 SELECT is(f.proconfig, e.config, format('%I.%I: settings', e.schema, e.name))
 	FROM expected_functions e LEFT JOIN churn_functions f USING (schema, name) ORDER BY 1;
+
+-- aggregates that a cluster can push down, and windows can use
+SELECT is_empty('SELECT f.oid::regprocedure FROM churn_functions f JOIN pg_aggregate a ON a.aggfnoid = f.oid
+	WHERE a.aggtranstype = ''internal''::regtype OR a.aggcombinefn = 0 OR a.aggfinalmodify <> ''r''
+		OR f.proparallel <> ''s''',
+	'every aggregate has a real state type, a combine function and a final function that only reads');
 
 -- rules that hold for every function, also for those still to come
 SELECT is_empty('SELECT oid::regprocedure FROM churn_functions
