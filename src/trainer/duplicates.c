@@ -48,9 +48,8 @@ value_bits(const ChurnTableColumn *column, size_t row)
 	}
 }
 
-/* The hashes of the features of rows first .. first + count. */
-static uint64_t *
-hash_rows(const ChurnTable *table, size_t first, size_t count)
+uint64_t *
+churn_table_hash_rows(const ChurnTable *table, size_t first, size_t count)
 {
 	uint64_t   *hashes = churn_pages_alloc(count * sizeof(uint64_t));
 	size_t		i;
@@ -101,7 +100,7 @@ static void
 make_test_rows(const ChurnTable *table, TestRows *tests)
 {
 	size_t		n = churn_table_rows(table, CHURN_PART_TEST);
-	uint64_t   *hashes = hash_rows(table, 0, n);
+	uint64_t   *hashes = churn_table_hash_rows(table, 0, n);
 	size_t		nslots = 16;
 	size_t		row;
 
@@ -194,7 +193,7 @@ churn_table_drop_duplicates(ChurnTable *table)
 	if (table->ncolumns == 0 || first == 0)
 		return;
 	make_test_rows(table, &tests);
-	hashes = hash_rows(table, first, n);
+	hashes = churn_table_hash_rows(table, first, n);
 	marked = churn_pages_alloc(n);
 	for (row = 0; row < n; row++)
 	{

@@ -50,6 +50,13 @@ extern void churn_table_fill(const ChurnTable *table, size_t first,
 /* Gives back the memory of the training part, the last. */
 extern void churn_table_drop_train(ChurnTable *table);
 
+/*
+ * Hashes of the features of rows first .. first + count, to be freed with
+ * churn_pages_free(): rows of different hashes differ.
+ */
+extern uint64_t *churn_table_hash_rows(const ChurnTable *table, size_t first,
+									   size_t count);
+
 /* Rows of a part. */
 static inline size_t
 churn_table_rows(const ChurnTable *table, ChurnPart part)
