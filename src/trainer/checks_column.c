@@ -183,10 +183,10 @@ level_auc(const Judged *judged)
 		double	   *all = counts + FOLDS * size * 2;
 		size_t		level = judged->levels[i];
 
-		scored[i].churned = rows->labels[i];
-		scored[i].score = (float)
-			((all[2 * level + 1] - fold[2 * level + 1] + PRIOR_ROWS * prior) /
-			 (all[2 * level] - fold[2 * level] + PRIOR_ROWS));
+		scored[i] = churn_scored((all[2 * level + 1] - fold[2 * level + 1] +
+								  PRIOR_ROWS * prior) /
+								 (all[2 * level] - fold[2 * level] +
+								  PRIOR_ROWS), rows->labels[i] != 0);
 	}
 	churn_metrics_sort(scored, rows->n);
 	auc = churn_metrics_roc_auc(scored, rows->n);

@@ -132,6 +132,7 @@ serve(void)
 	churn_checks_run(&table, table.start[CHURN_PART_VALIDATION],
 					 table.nrows - table.start[CHURN_PART_VALIDATION],
 					 &issues);
+	churn_issues_tell(&issues);
 	churn_select(&selection, &settings, &table);
 	churn_progress_phase(CHURN_PHASE_TRAINING);
 	churn_evaluate_candidates(&quality, &selection);
