@@ -96,7 +96,7 @@ measure_fold(const ChurnSelection *selection, ChurnTrial *blend,
 		margins[row] = (float) sum;
 	}
 	blend->scores[number] = churn_trial_measure(&selection->course, number,
-												margins);
+												margins, 0);
 }
 
 void

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "balance.h"
+#include "calibrate.h"
 #include "channel.h"
 #include "churn/metrics.h"
 #include "memory.h"
@@ -35,6 +36,7 @@ typedef struct Watch
 	int			point;			/* next checkpoint */
 	int			best_rounds;
 	double		best_loss;
+	double		offset;			/* that undoes what sampling did to margins */
 	bool		tell;			/* of progress */
 	int			rounds;			/* at most */
 } Watch;
@@ -59,7 +61,7 @@ margin_loss(double margin, int churned)
 
 ChurnFoldScore
 churn_trial_measure(const ChurnCourse *course, int number,
-					const float *margins)
+					const float *margins, double offset)
 {
 	const ChurnFolds *folds = &course->folds;
 	const uint8_t *labels = course->table->labels + folds->first;
@@ -74,7 +76,7 @@ churn_trial_measure(const ChurnCourse *course, int number,
 		if (churn_fold_of(folds, number / folds->k, row) != number % folds->k)
 			continue;
 		rows[n++] = churn_scored(margins[row], labels[row] != 0);
-		loss += margin_loss(margins[row], labels[row]);
+		loss += margin_loss(margins[row] + offset, labels[row]);
 	}
 	churn_metrics_sort(rows, n);
 	score.pr_auc = churn_metrics_pr_auc(rows, n);
@@ -106,7 +108,7 @@ watch_fit(void *context, int rounds, const float *margins)
 	Watch	   *watch = context;
 	ChurnTrial *trial = watch->trial;
 	ChurnFoldScore score = churn_trial_measure(watch->course, watch->number,
-											   margins);
+											   margins, watch->offset);
 
 	trial->curves[watch->number][watch->point] = score;
 	if (watch->number < watch->course->folds.k)
@@ -143,13 +145,23 @@ prepare(ChurnTrial *trial, const ChurnCourse *course, int rounds)
 	trial->margins = churn_pages_alloc(trial->margins_size);
 }
 
+/* The share of a sample's weight that churned. */
+static double
+sample_rate(const ChurnSample *sample)
+{
+	return churn_sample_positives(sample) / churn_sample_weight(sample);
+}
+
 /*
- * Fits a candidate on a sample, balanced as the option "sampling" says.  Rows
- * of weight 0 have no part in that.
+ * Fits a candidate on a sample, balanced as the option "sampling" says; rows
+ * of weight 0 have no part in that.  Sets *offset, unless that is NULL, before
+ * the fit begins, to what is to be added to its margins since the sample has
+ * another share of churners than the rows it was made of.
  */
 static ChurnFit *
 fit_balanced(const ChurnTrial *trial, const ChurnSettings *settings,
-			 const ChurnSample *sample, const ChurnFitControl *control)
+			 const ChurnSample *sample, const ChurnFitControl *control,
+			 double *offset)
 {
 	const ChurnCandidate *candidate = &trial->candidate;
 	ChurnSampling sampling =
@@ -160,6 +172,9 @@ fit_balanced(const ChurnTrial *trial, const ChurnSettings *settings,
 	if (sampling == CHURN_SAMPLING_NONE)
 		return candidate->learner->fit(sample, candidate->params, control);
 	churn_balance_make(&balance, sample, sampling, 1.0, control->seed);
+	if (offset != NULL)
+		*offset = churn_prior_offset(sample_rate(sample),
+									 sample_rate(&balance.sample));
 	fit = candidate->learner->fit(&balance.sample, candidate->params,
 								  control);
 	churn_balance_free(&balance);
@@ -171,9 +186,10 @@ fit_balanced(const ChurnTrial *trial, const ChurnSettings *settings,
  * out.
  */
 static ChurnFit *
-fit_without(const ChurnTrial *trial, const ChurnCourse *course, int number,
+fit_without(const ChurnTrial *trial, const ChurnCourse *course,
 			const ChurnFitControl *control)
 {
+	Watch	   *watch = control->context;
 	const ChurnFolds *folds = &course->folds;
 	ChurnSample sample = {.table = course->table,.first = folds->first,
 	.nreal = folds->n};
@@ -182,10 +198,11 @@ fit_without(const ChurnTrial *trial, const ChurnCourse *course, int number,
 	size_t		row;
 
 	for (row = 0; row < folds->n; row++)
-		weights[row] = churn_fold_of(folds, number / folds->k, row) !=
-			number % folds->k;
+		weights[row] = churn_fold_of(folds, watch->number / folds->k, row) !=
+			watch->number % folds->k;
 	sample.weights = weights;
-	fit = fit_balanced(trial, course->settings, &sample, control);
+	fit = fit_balanced(trial, course->settings, &sample, control,
+					   &watch->offset);
 	churn_pages_free(weights, folds->n * sizeof(float));
 	return fit;
 }
@@ -214,7 +231,7 @@ churn_trial_fold(ChurnTrial *trial, const ChurnCourse *course, int number,
 	control.seed = (uint64_t) churn_option(course->settings, "seed");
 	control.every = trial->every;
 	trial->curves[number] = churn_alloc(MAX_POINTS, sizeof(ChurnFoldScore));
-	fit = fit_without(trial, course, number, &control);
+	fit = fit_without(trial, course, &control);
 	if (watch.point < trial->npoints)
 		trial->npoints = watch.point;
 	trial->nfolds = number + 1;
@@ -237,7 +254,8 @@ watch_end(void *context, int rounds, const float *margins)
 
 	(void) rounds;
 	trial->scores[watch->number] = churn_trial_measure(watch->course,
-													   watch->number, margins);
+													   watch->number, margins,
+													   watch->offset);
 	for (row = 0; row < folds->n; row++)
 	{
 		if (churn_fold_of(folds, repeat, row) == watch->number % folds->k)
@@ -261,8 +279,7 @@ churn_trial_repeat(ChurnTrial *trial, const ChurnCourse *course, int number)
 												 sizeof(float));
 	control.seed = (uint64_t) churn_option(course->settings, "seed") +
 		(uint64_t) repeat;
-	trial->candidate.learner->free(fit_without(trial, course, number,
-											   &control));
+	trial->candidate.learner->free(fit_without(trial, course, &control));
 	trial->nfolds = number + 1;
 	trial->seconds += now() - began;
 	churn_trial_summarize(trial);
@@ -345,7 +362,7 @@ churn_trial_refit(const ChurnTrial *trial, const ChurnSettings *settings,
 		weights[row] = 1;
 	sample.weights = weights;
 	control.seed = (uint64_t) churn_option(settings, "seed");
-	fit = fit_balanced(trial, settings, &sample, &control);
+	fit = fit_balanced(trial, settings, &sample, &control, NULL);
 	churn_pages_free(weights, n * sizeof(float));
 	return fit;
 }

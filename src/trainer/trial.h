@@ -82,9 +82,13 @@ extern void churn_trial_repeat(ChurnTrial *trial, const ChurnCourse *course,
  */
 extern void churn_trial_judge(ChurnTrial *trial);
 
-/* Measures margins of a fold's held out rows; margins is by folds' rows. */
+/*
+ * Measures margins of a fold's held out rows; margins is by folds' rows.  The
+ * log loss is that of the margins and the offset.
+ */
 extern ChurnFoldScore churn_trial_measure(const ChurnCourse *course,
-										  int number, const float *margins);
+										  int number, const float *margins,
+										  double offset);
 
 /* The margins of a repetition at the chosen checkpoint, by row. */
 extern const float *churn_trial_margins(const ChurnTrial *trial,
