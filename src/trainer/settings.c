@@ -16,6 +16,7 @@
 
 #include "channel.h"
 #include "churn/model.h"
+#include "churn/protocol.h"
 
 static const char *const grow_policies[] = {"depthwise", "lossguide", NULL};
 
@@ -49,7 +50,8 @@ static ChurnSetting options[] = {
 	{"seed", NULL, CHURN_SETTING_INTEGER, true, 42, 0, 2147483647, NULL},
 	{"validation_fraction", NULL, CHURN_SETTING_NUMBER, false,
 	0.2, 0.01, 0.5, NULL},
-	{"test_fraction", NULL, CHURN_SETTING_NUMBER, false, 0.2, 0.01, 0.5, NULL},
+	{"test_fraction", NULL, CHURN_SETTING_NUMBER, false,
+	CHURN_TEST_FRACTION, 0.01, 0.5, NULL},
 	{.name = NULL}
 };
 
