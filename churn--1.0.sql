@@ -1021,6 +1021,19 @@ CREATE AGGREGATE churn_recall(score double precision, churned boolean, threshold
 COMMENT ON AGGREGATE churn_recall(double precision, boolean, double precision) IS
 'share with score >= threshold of the rows that churned; 0 if there are none';
 
+CREATE FUNCTION churn_evaluate(model text, source text DEFAULT NULL,
+							   version int DEFAULT NULL,
+							   label text DEFAULT NULL,
+							   positive text DEFAULT NULL,
+							   part text DEFAULT NULL,
+							   resamples int DEFAULT NULL)
+RETURNS TABLE (metric text, value double precision,
+			   ci_low double precision, ci_high double precision, n bigint)
+AS 'MODULE_PATHNAME', 'churn_evaluate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 11;
+COMMENT ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) IS
+'scores the labelled rows of a source, the model''s own test rows by default, and measures the scores, with 95 % bootstrap intervals';
+
 --
 -- 7. Privileges
 --
@@ -1029,6 +1042,7 @@ COMMENT ON AGGREGATE churn_recall(double precision, boolean, double precision) I
 
 REVOKE ALL ON FUNCTION churn_rescore(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_train(text, text, text, text, text, text, text[], jsonb, jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_promote(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rollback(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drop_model(text, int) FROM PUBLIC;

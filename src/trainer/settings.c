@@ -16,6 +16,7 @@
 
 #include "channel.h"
 #include "churn/model.h"
+#include "churn/protocol.h"
 #include "folds.h"
 #include "learner.h"
 
@@ -31,7 +32,8 @@ static ChurnSetting options[] = {
 	{"seed", NULL, CHURN_SETTING_INTEGER, false, 42, 0, 2147483647, NULL},
 	{"validation_fraction", NULL, CHURN_SETTING_NUMBER, false,
 	0.2, 0.01, 0.5, NULL},
-	{"test_fraction", NULL, CHURN_SETTING_NUMBER, false, 0.2, 0, 0.5, NULL},
+	{"test_fraction", NULL, CHURN_SETTING_NUMBER, false,
+	CHURN_TEST_FRACTION, 0, 0.5, NULL},
 	{"folds", NULL, CHURN_SETTING_INTEGER, false, 5, 0, CHURN_MAX_K, NULL},
 	{"time_budget", NULL, CHURN_SETTING_NUMBER, false, 60, 1, 1e6, NULL},
 	{"sampling", NULL, CHURN_SETTING_CHOICE, false, 0, 0, 3, samplings},

@@ -104,6 +104,12 @@ INSERT INTO expected_functions VALUES
 	 'info jsonb, artifact bytea, compiled bytea, sha256 bytea, '
 	 'OUT version integer, OUT promoted boolean, OUT reason text',
 	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_evaluate',
+	 'model text, source text DEFAULT NULL::text, version integer DEFAULT NULL::integer, '
+	 'label text DEFAULT NULL::text, positive text DEFAULT NULL::text, '
+	 'part text DEFAULT NULL::text, resamples integer DEFAULT NULL::integer',
+	 'TABLE(metric text, value double precision, ci_low double precision, ci_high double precision, n bigint)',
+	 'c', 'v', false, 'u', false, true, NULL),
 	('churn', 'rank_add', 'state bytea, score double precision, churned boolean',
 	 'bytea', 'c', 'i', true, 's', false, false, NULL),
 	('churn', 'log_loss_add', 'state bytea, score double precision, churned boolean',

@@ -29,11 +29,17 @@ CREATE TEMP VIEW churn_functions AS
 
 -- score_columns() and margin_columns() are what the planner makes of a score;
 -- progress() serves a view that shows a role its own trainings only, once the
--- view is granted; score_support() cannot be called from SQL
-SELECT set_eq($$ SELECT schema, name FROM churn_functions
-	WHERE has_function_privilege('regress_churn_nobody', oid, 'EXECUTE') $$,
+-- view is granted; score_support() cannot be called from SQL; nor can what the
+-- aggregates are made of, be it granted
+SELECT set_eq($$ SELECT schema, name FROM churn_functions f
+	WHERE has_function_privilege('regress_churn_nobody', oid, 'EXECUTE')
+		AND NOT EXISTS (SELECT FROM pg_aggregate a
+			WHERE f.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn) AND f.schema = 'churn') $$,
 	$$ VALUES ('public', 'churn_score'), ('public', 'churn_margin'), ('public', 'churn_predict'),
 	('public', 'churn_sample_customers'), ('churn', 'score_columns'), ('churn', 'margin_columns'),
+	('public', 'churn_pr_auc'), ('public', 'churn_roc_auc'), ('public', 'churn_lift'),
+	('public', 'churn_log_loss'), ('public', 'churn_brier'), ('public', 'churn_ece'),
+	('public', 'churn_f1'), ('public', 'churn_precision'), ('public', 'churn_recall'),
 	('churn', 'score_support'), ('churn', 'progress') $$,
 	'what PUBLIC may execute');
 SELECT is_empty($$ SELECT c.oid::regclass, p FROM pg_class c,

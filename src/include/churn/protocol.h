@@ -82,6 +82,13 @@
 #define CHURN_TEXT_LONG		0xFFFE	/* longer than CHURN_TEXT_MAX bytes */
 #define CHURN_TEXT_MAX		1024
 
+/*
+ * A row belongs to the test part if churn_hash_unit() of churn_hash64() of its
+ * key, with the split seed, is below the option test_fraction, whose default
+ * is this.
+ */
+#define CHURN_TEST_FRACTION	0.2
+
 typedef enum ChurnPhase
 {
 	CHURN_PHASE_STARTING = 0,
