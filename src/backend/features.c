@@ -59,6 +59,10 @@ wanted(const ChurnFeature *feature)
 	return "something else";
 }
 
+/* Columns of fields that have none. */
+#define MISSING		(-1)
+#define DERIVED		(-2)
+
 /*
  * Complains of all the columns that a row lacks at once.
  */
@@ -74,7 +78,7 @@ missing_columns(const ChurnRowMap *map, const char *model_name)
 	initStringInfo(&names);
 	for (i = 0; i < model->nfeatures; i++)
 	{
-		if (map->fields[i].column >= 0)
+		if (map->fields[i].column != MISSING)
 			continue;
 		if (first == NULL)
 			first = model->features[i].name;
@@ -124,6 +128,138 @@ how_to_read(const ChurnFeature *feature, const ChurnReader *reader)
 }
 
 /*
+ * Whether a type is one of whole numbers, by its name.
+ */
+static bool
+is_whole(const char *type)
+{
+	return strcmp(type, "smallint") == 0 || strcmp(type, "integer") == 0 ||
+		strcmp(type, "bigint") == 0;
+}
+
+/*
+ * Complains unless a transform gives what it gave at training.  Kinds must
+ * fit, as those of columns; and what was a whole number must be one still,
+ * since a division of whole numbers is another than that of others.
+ */
+static void
+check_derived(const ChurnFeature *feature, const ChurnField *field, Oid type,
+			  const char *model_name)
+{
+	const char *now = format_type_be(type);
+
+	if (churn_feature_fits(feature, field->reader.kind) &&
+		(feature->kind != CHURN_FEATURE_NUMBER || feature->type[0] == '\0' ||
+		 is_whole(feature->type) == is_whole(now)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("transform \"%s\" of model \"%s\" is of type %s, but the model needs %s",
+					feature->name, model_name, now,
+					feature->type[0] != '\0' ? feature->type :
+					wanted(feature)),
+			 errdetail("The expression is: %s", feature->transform),
+			 errhint("Cast the columns that it uses to the types they had when the model was trained, in a view or a sub-select.")));
+}
+
+/*
+ * Compiles the transforms of a model, if it has any.
+ */
+static void
+map_transforms(ChurnRowMap *map, const char *model_name, TupleDesc desc,
+			   MemoryContext context)
+{
+	const ChurnModel *model = map->model;
+	ChurnTransform *transforms;
+	int			n = 0;
+	uint32		i;
+
+	for (i = 0; i < model->nfeatures; i++)
+		n += model->features[i].transform != NULL;
+	if (n == 0)
+		return;
+	transforms = palloc(sizeof(ChurnTransform) * n);
+	map->derived = palloc(sizeof(uint32) * n);
+	n = 0;
+	for (i = 0; i < model->nfeatures; i++)
+	{
+		if (model->features[i].transform == NULL)
+			continue;
+		transforms[n].name = model->features[i].name;
+		transforms[n].text = model->features[i].transform;
+		transforms[n].model = model_name;
+		map->derived[n++] = i;
+	}
+	map->transforms = churn_transforms_compile(transforms, n, desc, context);
+	while (n-- > 0)
+	{
+		const ChurnFeature *feature = &model->features[map->derived[n]];
+		ChurnField *field = &map->fields[map->derived[n]];
+		Oid			type = map->transforms->derived[n].expression->type;
+
+		churn_reader_init(&field->reader, type);
+		check_derived(feature, field, type, model_name);
+		field->dictionary = feature->dictionary;
+		field->how = how_to_read(feature, &field->reader);
+	}
+}
+
+/*
+ * Finds the column of a feature that is a column.
+ */
+static void
+map_column(ChurnField *field, const ChurnFeature *feature,
+		   const char *model_name, TupleDesc desc)
+{
+	int			column = churn_find_column(desc, feature->name);
+	Oid			type;
+
+	field->column = column;
+	if (column < 0)
+		return;
+	type = TupleDescAttr(desc, column)->atttypid;
+	churn_reader_init(&field->reader, type);
+	if (!churn_feature_fits(feature, field->reader.kind))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" is of type %s, but model \"%s\" needs %s",
+						feature->name, format_type_be(type), model_name,
+						wanted(feature)),
+				 feature->type[0] != '\0' ?
+				 errdetail("It was of type %s when the model was trained.",
+						   feature->type) : 0,
+				 errhint("Cast the column in a view or a sub-select, or train a new version.")));
+	field->dictionary = feature->dictionary;
+	field->how = how_to_read(feature, &field->reader);
+}
+
+/*
+ * Finds the column from which ages count.
+ */
+static void
+map_as_of(ChurnRowMap *map, const char *model_name, TupleDesc desc)
+{
+	const ChurnModel *model = map->model;
+	int			column = churn_find_column(desc, model->as_of_column);
+	Oid			type;
+
+	if (column < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("row has no column \"%s\", from which model \"%s\" counts ages",
+						model->as_of_column, model_name)));
+	type = TupleDescAttr(desc, column)->atttypid;
+	churn_reader_init(&map->as_of_reader, type);
+	if (map->as_of_reader.kind != CHURN_COLUMN_AGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\", from which model \"%s\" counts ages, is of type %s",
+						model->as_of_column, model_name, format_type_be(type)),
+				 errhint("It must be a date or a timestamp.")));
+	map->as_of_column = column;
+}
+
+/*
  * Finds the columns that the model wants by name.
  */
 ChurnRowMap *
@@ -141,56 +277,75 @@ churn_row_map(const ChurnModel *model, const char *model_name, TupleDesc desc,
 	map->as_of_day = churn_statement_day();
 	for (i = 0; i < model->nfeatures; i++)
 	{
-		const ChurnFeature *feature = &model->features[i];
-		ChurnField *field = &map->fields[i];
-		int			column = churn_find_column(desc, feature->name);
-		Oid			type;
-
-		field->column = column;
-		if (column < 0)
-		{
-			missing = true;
-			continue;
-		}
-		type = TupleDescAttr(desc, column)->atttypid;
-		churn_reader_init(&field->reader, type);
-		if (!churn_feature_fits(feature, field->reader.kind))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" is of type %s, but model \"%s\" needs %s",
-							feature->name, format_type_be(type), model_name,
-							wanted(feature)),
-					 feature->type[0] != '\0' ?
-					 errdetail("It was of type %s when the model was trained.",
-							   feature->type) : 0,
-					 errhint("Cast the column in a view or a sub-select, or train a new version.")));
-		field->dictionary = feature->dictionary;
-		field->how = how_to_read(feature, &field->reader);
+		if (model->features[i].transform != NULL)
+			map->fields[i].column = DERIVED;
+		else
+			map_column(&map->fields[i], &model->features[i], model_name, desc);
+		missing |= map->fields[i].column == MISSING;
 	}
 	if (missing)
 		missing_columns(map, model_name);
+	map_transforms(map, model_name, desc, context);
 	if (model->as_of == CHURN_AS_OF_COLUMN)
-	{
-		int			column = churn_find_column(desc, model->as_of_column);
-
-		if (column < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("row has no column \"%s\", from which model \"%s\" counts ages",
-							model->as_of_column, model_name)));
-		churn_reader_init(&map->as_of_reader,
-						  TupleDescAttr(desc, column)->atttypid);
-		if (map->as_of_reader.kind != CHURN_COLUMN_AGE)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\", from which model \"%s\" counts ages, is of type %s",
-							model->as_of_column, model_name,
-							format_type_be(TupleDescAttr(desc, column)->atttypid)),
-					 errhint("It must be a date or a timestamp.")));
-		map->as_of_column = column;
-	}
+		map_as_of(map, model_name, desc);
 	MemoryContextSwitchTo(old);
 	return map;
+}
+
+/*
+ * The columns of desc that the map reads.
+ */
+Bitmapset *
+churn_row_map_columns(const ChurnRowMap *map)
+{
+	Bitmapset  *columns = NULL;
+	uint32		i;
+	int			j;
+	int			k;
+
+	for (i = 0; i < map->model->nfeatures; i++)
+	{
+		if (map->fields[i].column >= 0)
+			columns = bms_add_member(columns, map->fields[i].column);
+	}
+	if (map->as_of_column >= 0)
+		columns = bms_add_member(columns, map->as_of_column);
+	for (j = 0; map->transforms != NULL && j < map->transforms->n; j++)
+	{
+		ChurnExpression *expression = map->transforms->derived[j].expression;
+
+		for (k = 0; k < expression->ncolumns; k++)
+			columns = bms_add_member(columns, expression->columns[k]);
+	}
+	return columns;
+}
+
+/*
+ * Moves a map to rows that have column i of desc at positions[i].
+ */
+void
+churn_row_map_move(ChurnRowMap *map, const int *positions)
+{
+	uint32		i;
+	int			j;
+	int			k;
+
+	for (i = 0; i < map->model->nfeatures; i++)
+	{
+		if (map->fields[i].column >= 0)
+			map->fields[i].column = positions[map->fields[i].column];
+	}
+	if (map->as_of_column >= 0)
+		map->as_of_column = positions[map->as_of_column];
+	if (map->transforms == NULL)
+		return;
+	for (j = 0; j < map->transforms->n; j++)
+	{
+		ChurnExpression *expression = map->transforms->derived[j].expression;
+
+		for (k = 0; k < expression->ncolumns; k++)
+			expression->columns[k] = positions[expression->columns[k]];
+	}
 }
 
 /*
@@ -268,6 +423,46 @@ row_as_of(const ChurnRowMap *map, Datum value, bool isnull, DateADT *as_of)
 }
 
 /*
+ * Encodes a row of a model that has transforms: the columns one by one, from
+ * arrays or, if row is not NULL, from arguments, then what is derived.
+ */
+static void
+encode_derived(const ChurnRowMap *map, const Datum *values, const bool *nulls,
+			   const NullableDatum *row, DateADT as_of, bool has_as_of,
+			   float *features)
+{
+	ChurnTransforms *transforms = map->transforms;
+	uint32		i;
+	int			j;
+
+	for (i = 0; i < map->model->nfeatures; i++)
+	{
+		const ChurnField *field = &map->fields[i];
+		int			column = field->column;
+
+		if (column < 0)
+			continue;
+		if (row != NULL ? row[column].isnull : nulls[column])
+			features[i] = NAN;
+		else
+			features[i] = encode_value(field, row != NULL ?
+									   row[column].value : values[column],
+									   as_of, has_as_of);
+	}
+	if (row != NULL)
+		churn_transforms_run_arguments(transforms, row);
+	else
+		churn_transforms_run(transforms, values, nulls);
+	for (j = 0; j < transforms->n; j++)
+	{
+		i = map->derived[j];
+		features[i] = transforms->nulls[j] ? NAN :
+			encode_value(&map->fields[i], transforms->values[j], as_of,
+						 has_as_of);
+	}
+}
+
+/*
  * Encodes one row into model->nfeatures floats.
  */
 void
@@ -282,6 +477,11 @@ churn_row_encode(const ChurnRowMap *map, const Datum *values,
 	if (map->as_of_column >= 0)
 		has_as_of = row_as_of(map, values[map->as_of_column],
 							  nulls[map->as_of_column], &as_of);
+	if (unlikely(map->transforms != NULL))
+	{
+		encode_derived(map, values, nulls, NULL, as_of, has_as_of, features);
+		return;
+	}
 	for (i = 0; i < nfeatures; i++)
 	{
 		const ChurnField *field = &map->fields[i];
@@ -306,6 +506,11 @@ churn_row_encode_arguments(const ChurnRowMap *map, const NullableDatum *row,
 	if (map->as_of_column >= 0)
 		has_as_of = row_as_of(map, row[map->as_of_column].value,
 							  row[map->as_of_column].isnull, &as_of);
+	if (unlikely(map->transforms != NULL))
+	{
+		encode_derived(map, NULL, NULL, row, as_of, has_as_of, features);
+		return;
+	}
 	for (i = 0; i < nfeatures; i++)
 	{
 		const ChurnField *field = &map->fields[i];

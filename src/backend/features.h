@@ -6,10 +6,12 @@
 #define CHURN_FEATURES_H
 
 #include "access/tupdesc.h"
+#include "nodes/bitmapset.h"
 
 #include "churn/model.h"
 
 #include "reader.h"
+#include "transform.h"
 
 /* Short cuts for the commonest columns. */
 typedef enum ChurnReadHow
@@ -23,7 +25,8 @@ typedef enum ChurnReadHow
 /* Where a feature of a model is found in a row, and how it is read. */
 typedef struct ChurnField
 {
-	int			column;			/* index into the row's values */
+	int			column;			/* index into the row's values; below 0 if a
+								 * transform computes it */
 	ChurnReadHow how;
 	const ChurnDictionary *dictionary;	/* of a category, else NULL */
 	ChurnReader reader;
@@ -36,6 +39,8 @@ typedef struct ChurnRowMap
 	DateADT		as_of_day;		/* of the statement, where there is none */
 	ChurnReader as_of_reader;
 	ChurnField *fields;			/* by feature */
+	ChurnTransforms *transforms;	/* NULL if there are none */
+	uint32	   *derived;		/* the feature of each transform */
 } ChurnRowMap;
 
 /* Index of a live column by name; -1 if there is none. */
@@ -53,6 +58,14 @@ extern bool churn_feature_fits(const ChurnFeature *feature,
 extern ChurnRowMap *churn_row_map(const ChurnModel *model,
 								  const char *model_name, TupleDesc desc,
 								  MemoryContext context);
+
+/* The columns of desc that the map reads. */
+extern Bitmapset *churn_row_map_columns(const ChurnRowMap *map);
+
+/*
+ * For rows whose columns are elsewhere: column i of desc becomes positions[i].
+ */
+extern void churn_row_map_move(ChurnRowMap *map, const int *positions);
 
 /* Encodes one row into model->nfeatures floats. */
 extern void churn_row_encode(const ChurnRowMap *map, const Datum *values,

@@ -111,6 +111,8 @@ describe_feature(const ChurnTableColumn *column, ChurnArena *arena)
 	set_text(feature, "name", column->column->settings->name);
 	set_text(feature, "kind", kinds[column->kind]);
 	set_text(feature, "type", column->column->settings->type);
+	if (column->column->settings->transform != NULL)
+		set_text(feature, "transform", column->column->settings->transform);
 	if (column->text_number)
 		set_value(feature, "text_number",
 				  churn_value_boolean(arena, true, &error));

@@ -240,6 +240,8 @@ read_columns(ChurnSettings *settings, const ChurnValue *columns)
 
 		settings->columns[i].name = churn_value_text(given, "name", NULL);
 		settings->columns[i].type = churn_value_text(given, "type", "");
+		settings->columns[i].transform = churn_value_text(given, "transform",
+														  NULL);
 		for (kind = 0; kind < 4 && strcmp(kinds[kind], text) != 0; kind++)
 			;
 		if (settings->columns[i].name == NULL || kind == 4)

@@ -24,6 +24,7 @@ typedef struct ChurnColumnSettings
 {
 	const char *name;
 	const char *type;			/* its SQL type, for the model */
+	const char *transform;		/* SQL that computes it, or NULL */
 	ChurnColumnKind kind;
 } ChurnColumnSettings;
 
