@@ -162,9 +162,9 @@ COMMENT ON TABLE churn.features IS 'one row a feature of a model version';
 COMMENT ON COLUMN churn.features.model IS 'name of the model';
 COMMENT ON COLUMN churn.features.version IS 'version of the model';
 COMMENT ON COLUMN churn.features.position IS 'place of the feature in the vector, from 1';
-COMMENT ON COLUMN churn.features.name IS 'column that holds it';
+COMMENT ON COLUMN churn.features.name IS 'column that holds it, or name of the transform that computes it';
 COMMENT ON COLUMN churn.features.kind IS 'number, boolean, category or age (whole days before as_of)';
-COMMENT ON COLUMN churn.features.type IS 'type of the column at training';
+COMMENT ON COLUMN churn.features.type IS 'type of the column or expression at training';
 COMMENT ON COLUMN churn.features.categories IS 'texts of the categories, by code from 0';
 COMMENT ON COLUMN churn.features.transform IS 'SQL expression that computes it, or null for a plain column';
 COMMENT ON COLUMN churn.features.baseline IS 'distribution at training, for drift';
@@ -664,7 +664,7 @@ BEGIN
 		FROM (SELECT m.name, register_version.version, v.algorithm, v.origin,
 				register_version.sha256, v.threshold, v.source,
 				v.source_relation, v.key, v.label, v.positive, v.exclude,
-				v.transform, v.as_of, v.params, v.options, v.rows, v.positives,
+				coalesce(v.transform, imported.transform), v.as_of, v.params, v.options, v.rows, v.positives,
 				v.train_rows, v.train_positives, v.validation_rows,
 				v.validation_positives, v.test_rows, v.test_positives,
 				v.duplicates_dropped, v.rows_without_label, v.rounds, v.seed,
@@ -691,16 +691,21 @@ BEGIN
 				calibration text, truncated boolean,
 				peak_memory_bytes bigint, trained_by name,
 				extension_version text,
-				started_at timestamptz)) AS r;
+				started_at timestamptz)
+			LEFT JOIN (SELECT jsonb_object_agg(f.item ->> 'name', f.item -> 'transform') AS transform
+				FROM jsonb_array_elements(result -> 'features') AS f (item)
+				WHERE f.item ? 'transform') AS imported
+				ON v.origin = 'import') AS r;
 
 	INSERT INTO churn.features
-		(model, version, position, name, kind, type, categories, importance,
-		 mean_abs_shap)
+		(model, version, position, name, kind, type, categories, transform,
+		 importance, mean_abs_shap)
 		SELECT m.name, register_version.version, f.position, f.item ->> 'name',
 			f.item ->> 'kind', f.item ->> 'type',
 			CASE WHEN f.item ->> 'kind' = 'category' THEN
 				ARRAY(SELECT c.text FROM jsonb_array_elements_text(f.item -> 'categories')
 					  WITH ORDINALITY AS c (text, code) ORDER BY c.code) END,
+			f.item ->> 'transform',
 			(f.item ->> 'importance')::double precision,
 			(f.item ->> 'mean_abs_shap')::double precision
 		FROM jsonb_array_elements(result -> 'features')

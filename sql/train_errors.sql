@@ -10,7 +10,7 @@ ALTER TABLE trouble ADD PRIMARY KEY (id);
 -- arguments
 SELECT churn_train(NULL, 'Churned');
 SELECT churn_train('trouble', NULL);
-SELECT churn_train('trouble', 'Churned', transform => '{"x": "months / 12"}');
+SELECT churn_train('trouble', 'Churned', transform => '{"x": 12}');
 SELECT churn_train('trouble', 'Churned', transform => '[]');
 SELECT churn_train('trouble', 'Churned', params => '[1]');
 SELECT churn_train('trouble', 'Churned', options => '"never"');

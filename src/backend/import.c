@@ -24,6 +24,7 @@
 #include "register.h"
 #include "registry.h"
 #include "source.h"
+#include "transform.h"
 
 PG_FUNCTION_INFO_V1(churn_export);
 PG_FUNCTION_INFO_V1(churn_import);
@@ -151,12 +152,15 @@ described_feature(const ChurnValue *given, ChurnArena *arena,
 	ChurnValue *feature = churn_value_object(arena, error);
 	ChurnValue *categories = churn_value_get(given, "categories");
 	ChurnValue *text_number = churn_value_get(given, "text_number");
+	ChurnValue *transform = churn_value_get(given, "transform");
 	const char *name = given->kind == CHURN_VALUE_STRING ?
 	given->u.string : churn_value_text(given, "name", NULL);
 	const char *kind = churn_value_text(given, "kind",
 										categories ? "category" : "number");
 
 	check_feature(name, kind, categories);
+	if (transform != NULL && transform->kind != CHURN_VALUE_STRING)
+		bad_feature(name, "has a transform that is no text");
 	if (!churn_value_set(feature, "name",
 						 churn_value_string(arena, name, error),
 						 arena, error) ||
@@ -171,7 +175,9 @@ described_feature(const ChurnValue *given, ChurnArena *arena,
 		(categories != NULL &&
 		 !churn_value_set(feature, "categories", categories, arena, error)) ||
 		(text_number != NULL &&
-		 !churn_value_set(feature, "text_number", text_number, arena, error)))
+		 !churn_value_set(feature, "text_number", text_number, arena, error)) ||
+		(transform != NULL &&
+		 !churn_value_set(feature, "transform", transform, arena, error)))
 		churn_throw(error, "features");
 	return feature;
 }
@@ -331,6 +337,11 @@ result_json(const ChurnArtifact *artifact, const ChurnModel *model)
 			churn_escape_json(&json, feature->type);
 		else
 			appendStringInfoString(&json, "null");
+		if (feature->transform != NULL)
+		{
+			appendStringInfoString(&json, ", \"transform\": ");
+			churn_escape_json(&json, feature->transform);
+		}
 		appendStringInfoString(&json, ", \"categories\": [");
 		for (j = 0; j < feature->ncategories; j++)
 		{
@@ -405,6 +416,30 @@ fill_registration(FunctionCallInfo fcinfo, ChurnRegistration *registration)
 }
 
 /*
+ * Checks what can be checked of transforms without a row.  The rest waits
+ * until the first one is scored.
+ */
+static void
+check_transforms(const ChurnRegistration *registration,
+				 const ChurnModel *model)
+{
+	uint32		i;
+
+	for (i = 0; i < model->nfeatures; i++)
+	{
+		ChurnTransform transform = {model->features[i].name,
+		model->features[i].transform, registration->model};
+		size_t		length;
+
+		if (transform.text == NULL)
+			continue;
+		length = strlen(transform.text);
+		transform.text = churn_from_utf8(transform.text, &length);
+		churn_transform_check_syntax(&transform);
+	}
+}
+
+/*
  * churn_import(model text, artifact bytea, features jsonb, source text,
  *				key text, label text, positive text, threshold double
  *				precision, options jsonb)
@@ -466,6 +501,7 @@ churn_import(PG_FUNCTION_ARGS)
 	model = churn_artifact_model(artifact, &arena, &error);
 	if (model == NULL)
 		churn_throw(&error, "artifact");
+	check_transforms(&registration, model);
 	registration.result = result_json(artifact, model);
 	churn_registration_write(&registration, artifact, model, &arena);
 	MemoryContextSwitchTo(old);

@@ -50,6 +50,8 @@ struct ChurnRowStream
 
 	int			ncolumns;
 	StreamColumn *columns;
+	ChurnTransforms *transforms;	/* NULL if there are none */
+	ChurnReader *transform_readers;
 
 	const ChurnVersion *champion;	/* NULL if there is none */
 	ChurnRowMap *champion_map;
@@ -158,21 +160,59 @@ put_key(ChurnRowStream *stream, char *p, Datum value)
 }
 
 /*
+ * Error context callback while the champion scores a row.
+ */
+static void
+champion_context(void *arg)
+{
+	const ChurnRowStream *stream = arg;
+
+	if (stream->champion_map->transforms != NULL &&
+		ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_DATA_EXCEPTION)
+		errhint("To train without comparing with the champion, pass options => '{\"promote\": \"always\"}'.");
+	errcontext("champion version %d of model \"%s\", which the new version is compared with",
+			   stream->champion->version, stream->champion->name);
+}
+
+/*
  * Writes the champion's score of the row.
  */
 static char *
 put_champion(ChurnRowStream *stream, char *p, const TupleTableSlot *slot)
 {
+	ErrorContextCallback callback;
 	float		margin;
 
+	callback.callback = champion_context;
+	callback.arg = stream;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	churn_row_encode(stream->champion_map, slot->tts_values,
 					 slot->tts_isnull, stream->champion_features);
+	error_context_stack = callback.previous;
 	margin = churn_predictor_margin(stream->champion->predictor,
 									stream->champion_features,
 									stream->champion_workspace);
 	return put_float(p, (float)
 					 churn_calibrate(&stream->champion->model->calibration,
 									 margin));
+}
+
+/*
+ * Writes the values of the features that are computed.
+ */
+static char *
+put_transforms(ChurnRowStream *stream, char *p, const TupleTableSlot *slot,
+			   DateADT as_of, bool has_as_of)
+{
+	ChurnTransforms *transforms = stream->transforms;
+	int			i;
+
+	churn_transforms_run(transforms, slot->tts_values, slot->tts_isnull);
+	for (i = 0; i < transforms->n; i++)
+		p = put_value(p, &stream->transform_readers[i], transforms->values[i],
+					  transforms->nulls[i], as_of, has_as_of);
+	return p;
 }
 
 /*
@@ -207,6 +247,8 @@ write_row(ChurnRowStream *stream, const TupleTableSlot *slot, bool churned)
 		p = put_value(p, &column->reader, slot->tts_values[column->position],
 					  slot->tts_isnull[column->position], as_of, has_as_of);
 	}
+	if (stream->transforms != NULL)
+		p = put_transforms(stream, p, slot, as_of, has_as_of);
 	if (p - start > CHURN_FRAME_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -309,6 +351,39 @@ prepare_champion(ChurnRowStream *stream, const ChurnVersion *champion,
 }
 
 /*
+ * The bytes that a feature's value takes at most.
+ */
+static Size
+value_size(const ChurnReader *reader)
+{
+	return reader->kind == CHURN_COLUMN_TEXT ?
+		sizeof(uint16) + CHURN_TEXT_MAX : sizeof(float);
+}
+
+/*
+ * Prepares to write the features that are computed.
+ */
+static void
+prepare_transforms(ChurnRowStream *stream, const ChurnColumns *columns)
+{
+	int			n = columns->ntransforms;
+	int			i;
+
+	if (n == 0)
+		return;
+	stream->transforms = churn_transforms_compile(columns->transforms, n,
+												  stream->desc,
+												  CurrentMemoryContext);
+	stream->transform_readers = palloc(sizeof(ChurnReader) * n);
+	for (i = 0; i < n; i++)
+	{
+		churn_reader_init(&stream->transform_readers[i],
+						  columns->transform_types[i]);
+		stream->row_size += value_size(&stream->transform_readers[i]);
+	}
+}
+
+/*
  * Makes a receiver of the rows of a plan.
  */
 ChurnRowStream *
@@ -353,9 +428,9 @@ churn_row_stream_make(ChurnChannel *channel, const ChurnSource *source,
 		churn_reader_init(&column->reader,
 						  TupleDescAttr(source->desc,
 										columns->features[i])->atttypid);
-		stream->row_size += column->reader.kind == CHURN_COLUMN_TEXT ?
-			sizeof(uint16) + CHURN_TEXT_MAX : sizeof(float);
+		stream->row_size += value_size(&column->reader);
 	}
+	prepare_transforms(stream, columns);
 	if (champion != NULL)
 		prepare_champion(stream, champion, columns);
 	stream->frame = palloc(CHURN_FRAME_HEADER +

@@ -55,6 +55,7 @@ typedef struct SnapshotMark
 typedef struct ScoreState
 {
 	MemoryContext context;		/* reset when the rest is found anew */
+	MemoryContext row_context;	/* below it: what hangs on row_type */
 	bool		ready;
 	SnapshotMark mark;
 	char	   *wanted_model;	/* arguments that the rest was found for */
@@ -154,6 +155,7 @@ find_version(ScoreState *state, Snapshot snapshot, text *model, int version,
 	state->ready = false;
 	MemoryContextReset(state->context);
 	old = MemoryContextSwitchTo(state->context);
+	state->row_context = NULL;
 	state->map = NULL;
 	state->desc = NULL;
 	state->row_type = InvalidOid;
@@ -216,14 +218,20 @@ static void
 find_row_type(ScoreState *state, Oid type, int32 typmod)
 {
 	TupleDesc	desc = lookup_rowtype_tupdesc(type, typmod);
-	MemoryContext old = MemoryContextSwitchTo(state->context);
+	MemoryContext old;
 
+	if (state->row_context == NULL)
+		state->row_context = AllocSetContextCreate(state->context,
+												   "churn score row",
+												   ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(state->row_context);
+	old = MemoryContextSwitchTo(state->row_context);
 	state->desc = CreateTupleDescCopy(desc);
 	ReleaseTupleDesc(desc);
 	state->values = palloc(sizeof(Datum) * Max(state->desc->natts, 1));
 	state->nulls = palloc(sizeof(bool) * Max(state->desc->natts, 1));
 	state->map = churn_row_map(state->version->model, state->version->name,
-							   state->desc, state->context);
+							   state->desc, state->row_context);
 	state->row_type = type;
 	state->row_typmod = typmod;
 	MemoryContextSwitchTo(old);
@@ -315,14 +323,7 @@ map_arguments(ScoreState *state, FunctionCallInfo fcinfo, Oid relid)
 
 	state->map = churn_row_map(state->version->model, state->version->name,
 							   desc, state->context);
-	for (i = 0; i < (int) state->version->model->nfeatures; i++)
-	{
-		ChurnField *field = &state->map->fields[i];
-
-		field->column = positions[field->column];
-	}
-	if (state->map->as_of_column >= 0)
-		state->map->as_of_column = positions[state->map->as_of_column];
+	churn_row_map_move(state->map, positions);
 	relation_close(relation, NoLock);
 	MemoryContextSwitchTo(old);
 }

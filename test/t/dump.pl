@@ -30,7 +30,8 @@ CREATE TABLE gone_customers AS TABLE customers;
 SELECT churn_train('gone_customers', 'churn', model => 'gone', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_drop_model('gone');
 SET ROLE regress_churn_owner;
-SELECT churn_train('customers', 'churn', model => 'owned', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('customers', 'churn', model => 'owned', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}',
+	transform => '{"per_month": "total_charges / nullif(tenure, 0)", "terms": "contract || payment_method"}');
 RESET ROLE;
 SELECT churn_rescore(name) FROM churn.models WHERE key IS NOT NULL ORDER BY name;
 SQL

@@ -11,7 +11,9 @@ use Test::More;
 my $primary = churn_node('primary');
 make_customers($primary, 5000);
 is(train($primary), 1, 'first version');
-is(train($primary, params => '{"rounds": 40, "max_depth": 6}', promote => 'never'), 2, 'second version');
+is(train($primary, params => '{"rounds": 40, "max_depth": 6}', promote => 'never',
+	transform => '{"mean": "total_charges / nullif(tenure, 0)", "terms": "contract || payment_method"}'), 2,
+	'second version, with transforms');
 
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');

@@ -42,10 +42,14 @@
  *	 "rules": [{"column": "rule 1", "score": 0.7}, …],		only if given
  *	 "split_seed": "123", "has_key": true, "has_champion": false,
  *	 "threads": 1, "estimated_rows": 7043,
- *	 "as_of": {"column": "period"}}				as_of only when it is a column
+ *	 "as_of": {"column": "period"},				as_of only when it is a column
+ *	 "rules": [{"column": "rule 1", "score": 0.7}, …]}	the user's, if given
  *
  * kind of a column is number, boolean, age (all sent as a float) or text
- * (which the trainer makes a category, a number or nothing).  The extension
+ * (which the trainer makes a category, a number or nothing).  A column that a
+ * transform computes has the expression as "transform", which goes into the
+ * model as it is.  Rules come with their columns, all boolean, and no others;
+ * a rule holds where its column is true.  The extension
  * passes params and options as the user gave them, less the options that are
  * its own (promote, as_of); the trainer knows the names, types and ranges and
  * answers an unknown one with FAILURE 22023.
