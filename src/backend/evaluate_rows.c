@@ -124,7 +124,7 @@ keep_row(EvaluationReceiver *receiver, const TupleTableSlot *slot,
 
 	churn_row_encode(receiver->map, slot->tts_values, slot->tts_isnull,
 					 receiver->features);
-	margin = churn_evaluator_margin(version->evaluator, receiver->features,
+	margin = churn_predictor_margin(version->predictor, receiver->features,
 									receiver->workspace);
 	make_room(evaluation);
 	evaluation->rows[evaluation->nrows++] =
@@ -324,7 +324,7 @@ make_receiver(ChurnEvaluation *evaluation)
 {
 	EvaluationReceiver *receiver = palloc0(sizeof(EvaluationReceiver));
 	const ChurnVersion *version = evaluation->version;
-	Size		workspace = churn_evaluator_workspace(version->evaluator);
+	Size		workspace = churn_predictor_workspace(version->predictor);
 
 	receiver->pub.receiveSlot = receive_row;
 	receiver->pub.rStartup = start_rows;
