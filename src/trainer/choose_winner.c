@@ -166,12 +166,12 @@ explain_winner(ChurnSelection *selection)
 		give_reason(winner, "won: highest mean PR-AUC");
 	else if (strcmp(selection->course.settings->algorithm, "blend") == 0)
 		give_reason(winner, "asked for, although behind %s by %.4f PR-AUC",
-				 best->candidate.name, difference.mean);
+					best->candidate.name, difference.mean);
 	else
 		give_reason(winner, "won: simpler than %s and behind it by %.4f PR-AUC, which is "
-				 "within the standard error of %.4f and within %.3f",
-				 best->candidate.name, difference.mean, difference.error,
-				 MARGIN);
+					"within the standard error of %.4f and within %.3f",
+					best->candidate.name, difference.mean, difference.error,
+					MARGIN);
 }
 
 /* Says why a candidate lost. */
@@ -189,11 +189,11 @@ explain_loser(const ChurnSelection *selection, ChurnTrial *trial)
 					churn_plan_survivors(trial->candidate.learner));
 	else if (difference.mean < 0)
 		give_reason(trial, "lost: ahead of %s by %.4f PR-AUC (standard error %.4f), "
-				 "too little to give up the simpler model",
-				 winner->candidate.name, -difference.mean, difference.error);
+					"too little to give up the simpler model",
+					winner->candidate.name, -difference.mean, difference.error);
 	else
 		give_reason(trial, "lost: behind %s by %.4f PR-AUC (standard error %.4f)",
-				 winner->candidate.name, difference.mean, difference.error);
+					winner->candidate.name, difference.mean, difference.error);
 }
 
 /* Tells the user how it went. */

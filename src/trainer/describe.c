@@ -44,7 +44,7 @@ churn_object_set_integer(ChurnObject object, const char *name, uint64_t integer)
 	ChurnError	error;
 
 	churn_object_set_value(object, name,
-			  churn_value_integer(object.arena, (int64_t) integer, &error));
+						   churn_value_integer(object.arena, (int64_t) integer, &error));
 }
 
 /* A number, or null for NaN, which JSON does not have. */
@@ -99,7 +99,7 @@ churn_describe_feature(const ChurnTableColumn *column, ChurnArena *arena)
 	churn_object_set_text(feature, "type", column->column->settings->type);
 	if (column->text_number)
 		churn_object_set_value(feature, "text_number",
-				  churn_value_boolean(arena, true, &error));
+							   churn_value_boolean(arena, true, &error));
 	if (column->column->settings->transform != NULL)
 		churn_object_set_text(feature, "transform",
 							  column->column->settings->transform);
@@ -108,8 +108,8 @@ churn_describe_feature(const ChurnTableColumn *column, ChurnArena *arena)
 		categories = churn_object_set_array(feature, "categories");
 		for (i = 0; i < column->ncategories; i++)
 			churn_array_append(categories,
-				   churn_value_string(arena, column->categories[i].bytes,
-									  &error), arena);
+							   churn_value_string(arena, column->categories[i].bytes,
+												  &error), arena);
 	}
 	return feature;
 }

@@ -82,7 +82,7 @@ fit_members(ChurnFinished *finished, ChurnSelection *selection,
 	for (i = 0; i < n; i++)
 	{
 		const ChurnTrial *member = trial->nmembers > 0 ?
-			&selection->trials[trial->members[i]] : trial;
+		&selection->trials[trial->members[i]] : trial;
 		const ChurnLearner *learner = member->candidate.learner;
 
 		finished->learners[i] = learner;

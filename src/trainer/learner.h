@@ -20,8 +20,8 @@ typedef struct ChurnFit ChurnFit;
 typedef enum ChurnVerdict
 {
 	CHURN_VERDICT_GO,			/* on */
-	CHURN_VERDICT_BEST,			/* on, but this is what the fit is to be, unless
-								 * a later checkpoint says so too */
+	CHURN_VERDICT_BEST,			/* on, but this is what the fit is to be,
+								 * unless a later checkpoint says so too */
 	CHURN_VERDICT_STOP			/* make no more rounds */
 } ChurnVerdict;
 
@@ -43,8 +43,8 @@ typedef struct ChurnFitControl
 								 * after the last */
 	ChurnCheckpoint checkpoint; /* or NULL.  Without rounds, called once */
 	void	   *context;		/* its first argument */
-	ChurnTable *release;		/* the sample's table, whose training part is no
-								 * longer needed once read; or NULL */
+	ChurnTable *release;		/* the sample's table, whose training part is
+								 * no longer needed once read; or NULL */
 } ChurnFitControl;
 
 typedef struct ChurnLearner
@@ -61,8 +61,8 @@ typedef struct ChurnLearner
 						const ChurnFitControl *control);
 
 	/*
-	 * Margins of rows first .. first + count of the table by the learner's own
-	 * predictor, against which src/common's is checked.
+	 * Margins of rows first .. first + count of the table by the learner's
+	 * own predictor, against which src/common's is checked.
 	 */
 	void		(*predict) (ChurnFit *fit, const ChurnTable *table,
 							size_t first, size_t count, float *margins);

@@ -334,10 +334,10 @@ importance(ChurnFit *fit, const ChurnTable *table, double *shares)
 	for (i = 0; i < table->ncolumns; i++)
 		shares[i] = 0;
 	CHURN_XGBOOST(XGBoosterSetStrFeatureInfo(fit->booster, "feature_name",
-									   NULL, 0));
+											 NULL, 0));
 	CHURN_XGBOOST(XGBoosterFeatureScore(fit->booster,
-								  "{\"importance_type\": \"total_gain\"}",
-								  &n, &names, &ndims, &shape, &scores));
+										"{\"importance_type\": \"total_gain\"}",
+										&n, &names, &ndims, &shape, &scores));
 	for (i = 0; i < n; i++)
 	{
 		unsigned long feature = strtoul(names[i] + 1, NULL, 10);

@@ -24,7 +24,7 @@ churn_random_next(uint64_t *state)
 static inline double
 churn_random_unit(uint64_t *state)
 {
-	return (double) (churn_random_next(state) >> 11) * 0x1p-53;
+	return (double) (churn_random_next(state) >> 11) * 0x1 p - 53;
 }
 
 /* From 0 to below n. */

@@ -36,16 +36,16 @@ set_counts(ChurnObject result, const ChurnRows *rows, const ChurnTable *table)
 {
 	churn_object_set_integer(result, "rows", rows->nrows);
 	churn_object_set_integer(result, "train_rows",
-				churn_table_rows(table, CHURN_PART_TRAIN));
+							 churn_table_rows(table, CHURN_PART_TRAIN));
 	churn_object_set_integer(result, "validation_rows",
-				churn_table_rows(table, CHURN_PART_VALIDATION));
+							 churn_table_rows(table, CHURN_PART_VALIDATION));
 	churn_object_set_integer(result, "test_rows",
-				churn_table_rows(table, CHURN_PART_TEST));
+							 churn_table_rows(table, CHURN_PART_TEST));
 	churn_object_set_integer(result, "positives", rows->positives);
 	churn_object_set_integer(result, "train_positives",
-				table->positives[CHURN_PART_TRAIN]);
+							 table->positives[CHURN_PART_TRAIN]);
 	churn_object_set_integer(result, "validation_positives",
-				table->positives[CHURN_PART_VALIDATION]);
+							 table->positives[CHURN_PART_VALIDATION]);
 	churn_object_set_integer(result, "test_positives", table->positives[CHURN_PART_TEST]);
 	churn_object_set_integer(result, "duplicates_dropped", table->duplicates);
 }
@@ -123,7 +123,7 @@ set_settings(ChurnObject result, const char *name, const ChurnSetting *settings)
 
 	for (; settings->name != NULL; settings++)
 		churn_object_set_value(object, settings->name,
-				  churn_setting_value(settings, result.arena, &error));
+							   churn_setting_value(settings, result.arena, &error));
 	churn_object_set_value(result, name, object.value);
 }
 

@@ -39,15 +39,15 @@ typedef struct ChurnTrial
 	float	   *margins;		/* [checkpoint * folds->n + row], of the first
 								 * repetition's held out rows */
 	size_t		margins_size;	/* bytes */
-	float	   *again[CHURN_MAX_REPEATS];	/* by row, of the repetitions after
-											 * the first, or NULL */
+	float	   *again[CHURN_MAX_REPEATS];	/* by row, of the repetitions
+											 * after the first, or NULL */
 	ChurnFoldScore scores[CHURN_MAX_FOLDS]; /* at the chosen checkpoint */
 	ChurnFoldScore mean;
 	double		spread;			/* standard deviation of PR-AUC over folds */
 	int			point;			/* the chosen checkpoint */
 	int			rounds;			/* that it stands for */
 	int			nmembers;		/* of a blend */
-	int			members[CHURN_MAX_MEMBERS];	/* numbers of trials */
+	int			members[CHURN_MAX_MEMBERS]; /* numbers of trials */
 	double		weights[CHURN_MAX_MEMBERS]; /* weight * margin + offset */
 	double		offsets[CHURN_MAX_MEMBERS];
 	double		seconds;		/* spent on it */

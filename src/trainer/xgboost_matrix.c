@@ -107,7 +107,7 @@ next_batch(DataIterHandle handle)
 	batches->next += count;
 	if (XGProxyDMatrixSetDataDense(batches->proxy,
 								   churn_xgboost_array(values, count,
-												   ncolumns)) != 0)
+													   ncolumns)) != 0)
 		batches->failed = "XGProxyDMatrixSetDataDense(";
 	else if (XGDMatrixSetStrFeatureInfo(batches->proxy, "feature_type",
 										batches->types,

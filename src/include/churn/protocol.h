@@ -98,8 +98,8 @@ typedef enum ChurnPhase
 	CHURN_PHASE_STARTING = 0,
 	CHURN_PHASE_READING,		/* rows are streamed */
 	CHURN_PHASE_PREPARING,		/* sorting, splitting, binning */
-	CHURN_PHASE_COMPARING,		/* candidates by cross-validation; a round is a
-								 * fit */
+	CHURN_PHASE_COMPARING,		/* candidates by cross-validation; a round is
+								 * a fit */
 	CHURN_PHASE_TRAINING,		/* the model itself */
 	CHURN_PHASE_EVALUATING,		/* threshold, test metrics */
 	CHURN_PHASE_SAVING			/* model file and registry */
