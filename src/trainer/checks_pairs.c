@@ -407,8 +407,8 @@ report(const Found *found, ChurnIssues *issues)
 								  on, found->y->name, found->line.intercept,
 								  found->line.slope, found->x->name,
 								  found->line.residual, found->auc),
-					 "columns \"%s\" and \"%s\" together tell almost "
-					 "perfectly who churned", found->x->name, found->y->name);
+					 "columns \"%s\" and \"%s\" together tell who "
+					 "churned", found->x->name, found->y->name);
 }
 
 static int

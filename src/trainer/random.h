@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "churn/hash.h"
+
 static inline uint64_t
 churn_random_next(uint64_t *state)
 {
