@@ -26,7 +26,7 @@ churn_random_next(uint64_t *state)
 static inline double
 churn_random_unit(uint64_t *state)
 {
-	return (double) (churn_random_next(state) >> 11) * 0x1 p - 53;
+	return churn_hash_unit(churn_random_next(state));
 }
 
 /* From 0 to below n. */
