@@ -58,6 +58,24 @@ predict(const ChurnModel *model, double *results, uint32_t count)
 
 #define RESULTS		50
 
+/* Writes a compiled form to a file of the directory that fuzzing begins with. */
+static void
+keep_form(const uint8_t *bytes, size_t length)
+{
+	static int	forms = 0;
+	const char *directory = getenv("CHURN_TEST_COMPILED");
+	char		path[1024];
+	FILE	   *file;
+
+	if (directory == NULL)
+		return;
+	snprintf(path, sizeof(path), "%s/%d.model", directory, forms++);
+	file = fopen(path, "wb");
+	if (file == NULL || fwrite(bytes, 1, length, file) != length)
+		abort();
+	fclose(file);
+}
+
 /*
  * Written, read and written again; what was read predicts the same, also once
  * all else is gone.
@@ -84,6 +102,7 @@ test_round_trip(const ModelShape *shape)
 		printf("# %s\n", error.message);
 		return;
 	}
+	keep_form(bytes, length);
 	predict(model, before, RESULTS);
 	back = read_copy(bytes, length, arena, trees, &error);
 	if (!ok(back != NULL, "%s: and read", shape->name))
