@@ -57,6 +57,7 @@ typedef struct ScoreState
 	MemoryContext context;		/* reset when the rest is found anew */
 	MemoryContext row_context;	/* below it: what hangs on row_type */
 	bool		ready;
+	uint64		generation;		/* grows when any of the rest is found anew */
 	SnapshotMark mark;
 	char	   *wanted_model;	/* arguments that the rest was found for */
 	int			wanted_version;
@@ -153,6 +154,7 @@ find_version(ScoreState *state, Snapshot snapshot, text *model, int version,
 	uint32		nfeatures;
 
 	state->ready = false;
+	state->generation++;
 	MemoryContextReset(state->context);
 	old = MemoryContextSwitchTo(state->context);
 	state->row_context = NULL;
@@ -220,6 +222,7 @@ find_row_type(ScoreState *state, Oid type, int32 typmod)
 	TupleDesc	desc = lookup_rowtype_tupdesc(type, typmod);
 	MemoryContext old;
 
+	state->generation++;
 	if (state->row_context == NULL)
 		state->row_context = AllocSetContextCreate(state->context,
 												   "churn score row",
@@ -238,16 +241,14 @@ find_row_type(ScoreState *state, Oid type, int32 typmod)
 }
 
 /*
- * The margin of a row that comes as one composite argument.  Model and
- * version are the second and third arguments, where the function has them.
+ * Finds version and columns for a row that comes as a composite value, and
+ * encodes it.
  */
-static float
-composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
+static ScoreState *
+encode_composite(FmgrInfo *flinfo, HeapTupleHeader header, text *model,
+				 int version)
 {
-	ScoreState *state = get_state(fcinfo->flinfo);
-	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
-	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
-	int			version = version_argument(fcinfo, 2);
+	ScoreState *state = get_state(flinfo);
 	Snapshot	snapshot = GetActiveSnapshot();
 	Oid			type = HeapTupleHeaderGetTypeId(header);
 	int32		typmod = HeapTupleHeaderGetTypMod(header);
@@ -271,6 +272,43 @@ composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
 	heap_deform_tuple(&tuple, state->desc, state->values, state->nulls);
 	churn_row_encode(state->map, state->values, state->nulls,
 					 state->features);
+	return state;
+}
+
+/*
+ * The row of a call whose first three arguments are a composite value, model
+ * and version, for other functions that look at it.
+ */
+void
+churn_score_encode(FunctionCallInfo fcinfo, FmgrInfo *flinfo,
+				   ChurnEncodedRow *row)
+{
+	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	ScoreState *state = encode_composite(flinfo,
+										 PG_GETARG_HEAPTUPLEHEADER(0), model,
+										 version_argument(fcinfo, 2));
+
+	row->generation = state->generation;
+	row->version = state->version;
+	row->map = state->map;
+	row->desc = state->desc;
+	row->values = state->values;
+	row->nulls = state->nulls;
+	row->features = state->features;
+}
+
+/*
+ * The margin of a row that comes as one composite argument.  Model and
+ * version are the second and third arguments, where the function has them.
+ */
+static float
+composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
+{
+	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	ScoreState *state = encode_composite(fcinfo->flinfo,
+										 PG_GETARG_HEAPTUPLEHEADER(0), model,
+										 version_argument(fcinfo, 2));
+
 	*result = state;
 	return churn_predictor_margin(state->version->predictor, state->features,
 								  state->workspace);
