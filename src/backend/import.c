@@ -317,7 +317,7 @@ result_json(const ChurnArtifact *artifact, const ChurnModel *model)
 	churn_escape_json(&json, algorithm_name(model));
 	appendStringInfo(&json, ", \"threshold\": %.17g, \"metrics\": []",
 					 model->threshold);
-	if (count_trees(model) > 0)
+	if (artifact->kind == CHURN_ARTIFACT_BOOSTER)
 		appendStringInfo(&json, ", \"rounds\": %u", count_trees(model));
 	if (artifact->version[0] > 0)
 		appendStringInfo(&json,

@@ -56,6 +56,10 @@ prepare_components(ChurnArtifact *artifact, ChurnArena *arena,
 		return churn_fail(error, CHURN_ERROR_LIMIT,
 						  "model file has %zu components, more than %d",
 						  components->length, CHURN_MAX_COMPONENTS);
+	if (!churn_artifact_type_description(churn_value_get(artifact->document,
+														 "churn"), arena,
+										 error))
+		return false;
 	for (size_t i = components->length; i > 0; i--)
 	{
 		const ChurnValue *component = components->u.elements[i - 1];

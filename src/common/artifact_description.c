@@ -124,20 +124,30 @@ read_number(const ChurnValue *object, const char *name, double *number,
 }
 
 /*
+ * Types the knots of the calibration, if it has any.
+ */
+bool
+churn_artifact_type_description(const ChurnValue *object, ChurnArena *arena,
+								ChurnError *error)
+{
+	const ChurnValue *value = churn_value_get(object, "calibration");
+
+	return churn_value_make_typed(value, "margins", CHURN_VALUE_DOUBLES,
+								  arena, error) &&
+		churn_value_make_typed(value, "logits", CHURN_VALUE_DOUBLES, arena,
+							   error);
+}
+
+/*
  * Reads the knots of an isotonic calibration.
  */
 static bool
 read_knots(const ChurnValue *value, ChurnCalibration *calibration,
-		   ChurnArena *arena, ChurnError *error)
+		   ChurnError *error)
 {
 	const ChurnValue *margins = churn_value_get(value, "margins");
 	const ChurnValue *logits = churn_value_get(value, "logits");
 
-	if (!churn_value_make_typed(value, "margins", CHURN_VALUE_DOUBLES, arena,
-								error) ||
-		!churn_value_make_typed(value, "logits", CHURN_VALUE_DOUBLES, arena,
-								error))
-		return false;
 	if (margins == NULL || logits == NULL ||
 		margins->length != logits->length)
 		return churn_fail(error, CHURN_ERROR_CORRUPT,
@@ -157,7 +167,7 @@ read_knots(const ChurnValue *value, ChurnCalibration *calibration,
  */
 static bool
 read_calibration(const ChurnValue *value, ChurnCalibration *calibration,
-				 ChurnArena *arena, ChurnError *error)
+				 ChurnError *error)
 {
 	const char *method = churn_value_text(value, "method", "none");
 
@@ -179,7 +189,7 @@ read_calibration(const ChurnValue *value, ChurnCalibration *calibration,
 	if (strcmp(method, "isotonic") == 0)
 	{
 		calibration->kind = CHURN_CALIBRATION_ISOTONIC;
-		return read_knots(value, calibration, arena, error);
+		return read_knots(value, calibration, error);
 	}
 	return churn_fail(error, CHURN_ERROR_UNSUPPORTED,
 					  "model is calibrated by unknown method \"%.100s\"",
@@ -198,8 +208,9 @@ read_settings(ChurnModel *model, const ChurnValue *object, const char *what,
 	if (churn_value_number(object, "format", 0) != 1)
 		return churn_fail(error, CHURN_ERROR_UNSUPPORTED,
 						  "%s is of an unknown format", what);
-	if (!read_calibration(churn_value_get(object, "calibration"),
-						  &model->calibration, arena, error))
+	if (!churn_artifact_type_description(object, arena, error) ||
+		!read_calibration(churn_value_get(object, "calibration"),
+						  &model->calibration, error))
 		return false;
 	model->threshold = churn_value_number(object, "threshold", 0.5);
 	if (!(model->threshold >= 0 && model->threshold <= 1))

@@ -15,6 +15,11 @@ extern bool churn_value_make_typed(const ChurnValue *object, const char *name,
 								   ChurnValueKind kind, ChurnArena *arena,
 								   ChurnError *error);
 
+/* Brings the arrays of the object "churn" into their types. */
+extern bool churn_artifact_type_description(const ChurnValue *object,
+											ChurnArena *arena,
+											ChurnError *error);
+
 /* Brings the arrays of a component of our own into their types. */
 extern bool churn_artifact_type_component(const ChurnValue *component,
 										  ChurnArena *arena,

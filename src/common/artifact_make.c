@@ -329,6 +329,9 @@ copy_description(ArtifactMaker *maker, const ChurnValue *description)
 			if (strcmp(description->u.members[i].name, "algorithm") != 0)
 				set_value(maker, copy, description->u.members[i].name,
 						  description->u.members[i].value);
+	if (!maker->failed &&
+		!churn_artifact_type_description(copy, maker->arena, maker->error))
+		maker->failed = true;
 	if (churn_value_get(copy, "format") == NULL)
 		set_integer(maker, copy, "format", 1);
 	return copy;

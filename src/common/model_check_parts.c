@@ -30,53 +30,56 @@ effect_bound(const ChurnEffect *effect)
 	if (effect->kind == CHURN_EFFECT_NONE)
 		return 0;
 	if (effect->kind == CHURN_EFFECT_LINEAR)
-		bound = fabs(effect->slope) * larger(effect->low, effect->high);
+		bound = fabs(effect->slope) * larger((double) effect->low,
+											 (double) effect->high);
 	else
 		for (i = 0; i < effect->npoints; i++)
 			bound = larger(bound, effect->points[i]);
 	return larger(bound, effect->missing);
 }
 
-/* The effect of one feature, whose shape must suit the feature's kind. */
+/* What is wrong with the shape of an effect; NULL if nothing is. */
+static const char *
+effect_problem(const ChurnEffect *effect, const ChurnFeature *feature)
+{
+	bool		category = feature->kind == CHURN_FEATURE_CATEGORY;
+	uint32_t	i;
+
+	if ((unsigned int) effect->kind > CHURN_EFFECT_CATEGORIES)
+		return "is of unknown kind";
+	if (effect->kind == CHURN_EFFECT_NONE)
+		return effect->mean == 0 ? NULL : "has a mean, but no values";
+	if (category != (effect->kind == CHURN_EFFECT_CATEGORIES))
+		return "does not suit the feature's kind";
+	if (category)
+		return effect->npoints == feature->ncategories ? NULL :
+			"has other categories than the feature";
+	if (effect->kind == CHURN_EFFECT_LINEAR)
+		return isfinite(effect->low) && isfinite(effect->high) &&
+			effect->low <= effect->high ? NULL : "has no range";
+	if (effect->npoints == 0 || effect->npoints > CHURN_MAX_CATEGORIES)
+		return "has no steps, or too many";
+	for (i = 0; i + 1 < effect->npoints; i++)
+		if (!isfinite(effect->cuts[i]) ||
+			(i > 0 && effect->cuts[i] <= effect->cuts[i - 1]))
+			return "has cuts that do not rise";
+	return NULL;
+}
+
+/* Checks the effect of one feature. */
 static bool
 check_effect(const ChurnEffect *effect, const ChurnFeature *feature,
 			 ChurnError *error)
 {
-	bool		category = feature->kind == CHURN_FEATURE_CATEGORY;
-	bool		valid = true;
-	uint32_t	i;
+	const char *problem = effect_problem(effect, feature);
 
-	switch (effect->kind)
-	{
-		case CHURN_EFFECT_NONE:
-			valid = effect->mean == 0;
-			break;
-		case CHURN_EFFECT_LINEAR:
-			valid = !category && isfinite(effect->slope) &&
-				isfinite(effect->low) && isfinite(effect->high) &&
-				effect->low <= effect->high;
-			break;
-		case CHURN_EFFECT_STEPS:
-			valid = !category && effect->npoints > 0 &&
-				effect->npoints <= CHURN_MAX_CATEGORIES;
-			for (i = 0; valid && i + 1 < effect->npoints; i++)
-				valid = isfinite(effect->cuts[i]) &&
-					(i == 0 || effect->cuts[i] > effect->cuts[i - 1]);
-			break;
-		case CHURN_EFFECT_CATEGORIES:
-			valid = category && effect->npoints == feature->ncategories;
-			break;
-		default:
-			valid = false;
-	}
-	if (!valid)
+	if (problem == NULL && (!isfinite(effect->mean) ||
+							!isfinite(effect_bound(effect))))
+		problem = "is not finite";
+	if (problem != NULL)
 		return churn_fail(error, CHURN_ERROR_CORRUPT,
-						  "effect of feature \"%.200s\" is none that it can have",
-						  feature->name);
-	if (!isfinite(effect->mean) || !isfinite(effect_bound(effect)))
-		return churn_fail(error, CHURN_ERROR_CORRUPT,
-						  "effect of feature \"%.200s\" is not finite",
-						  feature->name);
+						  "effect of feature \"%.200s\" %s", feature->name,
+						  problem);
 	return true;
 }
 
@@ -99,6 +102,9 @@ churn_model_check_additive(const ChurnAdditive *additive,
 {
 	uint32_t	i;
 
+	if (!isfinite(additive->intercept))
+		return churn_fail(error, CHURN_ERROR_CORRUPT,
+						  "intercept of the additive model is not finite");
 	for (i = 0; i < additive->nfeatures; i++)
 		if (!check_effect(&additive->effects[i], &features[i], error))
 			return false;
@@ -127,10 +133,13 @@ check_inputs(const ChurnNetwork *network, const ChurnFeature *features,
 							  features[i].name);
 		first += churn_network_width(&features[i]);
 		if (!isfinite(input->low) || !isfinite(input->high) ||
-			!isfinite(input->mean) || !isfinite(input->scale) ||
-			input->low > input->high)
+			!isfinite(input->mean) || !isfinite(input->scale))
 			return churn_fail(error, CHURN_ERROR_CORRUPT,
 							  "inputs of feature \"%.200s\" are not finite",
+							  features[i].name);
+		if (input->low > input->high)
+			return churn_fail(error, CHURN_ERROR_CORRUPT,
+							  "inputs of feature \"%.200s\" have no range",
 							  features[i].name);
 	}
 	if (first != network->ninputs)
