@@ -232,15 +232,15 @@ CREATE VIEW churn.leaderboard AS
 		c.rounds, c.seconds
 	FROM churn.candidates c
 	LEFT JOIN churn.metrics p ON p.model = c.model AND p.version = c.version
-		AND p.candidate = c.candidate AND p.dataset = 'cv' AND p.metric = 'pr_auc'
+		AND p.candidate = c.candidate AND p.dataset <> 'test' AND p.metric = 'pr_auc'
 	LEFT JOIN churn.metrics r ON r.model = c.model AND r.version = c.version
-		AND r.candidate = c.candidate AND r.dataset = 'cv' AND r.metric = 'roc_auc'
+		AND r.candidate = c.candidate AND r.dataset <> 'test' AND r.metric = 'roc_auc'
 	LEFT JOIN churn.metrics l ON l.model = c.model AND l.version = c.version
-		AND l.candidate = c.candidate AND l.dataset = 'cv' AND l.metric = 'log_loss'
+		AND l.candidate = c.candidate AND l.dataset <> 'test' AND l.metric = 'log_loss'
 	LEFT JOIN churn.candidates b ON b.model = c.model AND b.version = c.version
 		AND b.chosen
 	LEFT JOIN churn.metrics w ON w.model = c.model AND w.version = c.version
-		AND w.candidate = b.candidate AND w.dataset = 'cv' AND w.metric = 'pr_auc'
+		AND w.candidate = b.candidate AND w.dataset <> 'test' AND w.metric = 'pr_auc'
 	LEFT JOIN churn.metrics t ON t.model = c.model AND t.version = c.version
 		AND t.candidate = CASE WHEN c.chosen THEN '' ELSE c.candidate END
 		AND t.dataset = 'test' AND t.metric = 'pr_auc'

@@ -4,7 +4,7 @@
 SET client_min_messages = warning;
 CREATE TABLE evaluate_customers AS SELECT * FROM churn_sample_customers(2000, 11);
 ALTER TABLE evaluate_customers ADD PRIMARY KEY (customer_id);
-SELECT model, version FROM churn_train('evaluate_customers', 'churn', params => '{"rounds": 20}');
+SELECT model, version FROM churn_train('evaluate_customers', 'churn', params => '{"rounds": 20}', algorithm => 'xgboost', options => '{"folds": 0}');
 SET client_min_messages = notice;
 
 -- by default the test rows, and just what the trainer measured on them
@@ -54,7 +54,7 @@ SELECT metric, value IS NULL AS undefined, ci_low IS NULL AS no_interval FROM ch
 
 -- a version that is not in force, and the test part of another source
 SET client_min_messages = warning;
-SELECT version FROM churn_train('evaluate_customers', 'churn', params => '{"rounds": 2}', options => '{"promote": "never", "test_fraction": 0.4}');
+SELECT version FROM churn_train('evaluate_customers', 'churn', params => '{"rounds": 2}', options => '{"folds": 0, "promote": "never", "test_fraction": 0.4}', algorithm => 'xgboost');
 SET client_min_messages = notice;
 SELECT bool_and(n = test_rows) AS its_own_test_rows, max(n) FILTER (WHERE metric = 'ece') > 700 AS more
 	FROM churn_evaluate('evaluate_customers', version => 2, resamples => 0), churn.model_versions v
@@ -69,7 +69,7 @@ CREATE TABLE evaluate_keys AS
 	SELECT i::int2 AS small, i AS integer, i::bigint * 1000000007 AS big, date '2020-01-01' + i AS day, timestamptz '2020-01-01 UTC' + i * interval '1 hour' AS time,
 		md5(i::text)::uuid AS uuid, i / 8.0 AS numeric, 'Kündin ' || i AS name, churn, tenure, contract, monthly_charges
 	FROM (SELECT row_number() OVER (ORDER BY customer_id)::int AS i, * FROM evaluate_customers) AS c;
-SELECT key, (churn_train('evaluate_keys', 'churn', key => key, model => 'key_' || key, params => '{"rounds": 2}')).version
+SELECT key, (churn_train('evaluate_keys', 'churn', key => key, model => 'key_' || key, params => '{"rounds": 2}', algorithm => 'xgboost', options => '{"folds": 0}')).version
 	FROM unnest('{small,integer,big,day,time,uuid,numeric,name}'::text[]) AS key;
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
@@ -82,8 +82,8 @@ RESET timezone;
 RESET datestyle;
 
 -- a model without a key, a query as source, an imported model
-SELECT version FROM churn_train('SELECT * FROM evaluate_customers', 'churn', model => 'evaluate_keyless', exclude => '{customer_id}', params => '{"rounds": 2}');
-SELECT version FROM churn_train('SELECT * FROM evaluate_customers', 'churn', key => 'customer_id', model => 'evaluate_query', params => '{"rounds": 2}');
+SELECT version FROM churn_train('SELECT * FROM evaluate_customers', 'churn', model => 'evaluate_keyless', exclude => '{customer_id}', params => '{"rounds": 2}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT version FROM churn_train('SELECT * FROM evaluate_customers', 'churn', key => 'customer_id', model => 'evaluate_query', params => '{"rounds": 2}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT version FROM churn_import('evaluate_imported', churn_export('evaluate_customers', 1));
 SET client_min_messages = notice;
 SELECT DISTINCT n FROM churn_evaluate('evaluate_keyless', resamples => 0);
@@ -101,7 +101,7 @@ ALTER TABLE evaluate_owned ADD PRIMARY KEY (customer_id);
 ALTER TABLE evaluate_owned OWNER TO regress_churn_owner;
 SET client_min_messages = warning;
 SET ROLE regress_churn_owner;
-SELECT version FROM churn_train('evaluate_owned', 'churn', params => '{"rounds": 2}');
+SELECT version FROM churn_train('evaluate_owned', 'churn', params => '{"rounds": 2}', algorithm => 'xgboost', options => '{"folds": 0}');
 SET ROLE regress_churn_member;
 SELECT count(*) FROM churn_evaluate('evaluate_owned', resamples => 0);
 SET ROLE regress_churn_other;
@@ -113,7 +113,7 @@ CREATE FUNCTION evaluate_whoami() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAI
 CREATE VIEW evaluate_trap AS SELECT * FROM evaluate_owned WHERE (SELECT evaluate_whoami());
 ALTER VIEW evaluate_trap OWNER TO regress_churn_owner;
 SET ROLE regress_churn_owner;
-SELECT version FROM churn_train('evaluate_trap', 'churn', key => 'customer_id', params => '{"rounds": 2}');
+SELECT version FROM churn_train('evaluate_trap', 'churn', key => 'customer_id', params => '{"rounds": 2}', algorithm => 'xgboost', options => '{"folds": 0}');
 RESET ROLE;
 SELECT count(*) FROM churn_evaluate('evaluate_trap', resamples => 0);
 REVOKE EXECUTE ON FUNCTION churn_train, churn_evaluate FROM regress_churn_owner, regress_churn_other;

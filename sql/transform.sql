@@ -29,9 +29,9 @@ CREATE VIEW transform_view AS SELECT customer_id, gender, tenure, contract, inte
 CREATE VIEW transform_plain AS SELECT customer_id, gender, tenure, contract, internet_service,
 	total_charges, monthly_charges, joined, churn, months, info, mood, tags FROM transform_customers;
 SELECT rows FROM churn_train('transform_view', 'churn', key => 'customer_id', model => 'same',
-	params => '{"rounds": 40}', options => '{"as_of": "2024-07-01", "promote": "never"}');
+	params => '{"rounds": 40}', options => '{"folds": 0, "as_of": "2024-07-01", "promote": "never"}', algorithm => 'xgboost');
 SELECT rows FROM churn_train('transform_plain', 'churn', key => 'customer_id', model => 'same',
-	exclude => '{months,mood}', params => '{"rounds": 40}', options => '{"as_of": "2024-07-01"}',
+	exclude => '{months,mood}', params => '{"rounds": 40}', options => '{"folds": 0, "as_of": "2024-07-01"}',
 	transform => $$ {"t1": "total_charges / nullif(tenure, 0)",
 		"t2": "tenure < 6 AND contract = 'Month-to-month'",
 		"t3": "upper(contract) || coalesce(' ' || internet_service, '')",
@@ -39,7 +39,7 @@ SELECT rows FROM churn_train('transform_plain', 'churn', key => 'customer_id', m
 		"t6": "(info ->> 'charges')::numeric - tenure",
 		"t7": "CASE mood WHEN 'good' THEN 1 ELSE cardinality(tags) END",
 		"t8": "greatest(tenure, 3, months) BETWEEN 5 AND 20",
-		"t9": "joined >= '2022-01-01'"} $$);
+		"t9": "joined >= '2022-01-01'"} $$, algorithm => 'xgboost');
 SELECT position, t.name, t.kind, t.type, t.transform, (v.name, v.kind, v.type, v.importance, v.categories)
 		IS NOT DISTINCT FROM (t.name, t.kind, t.type, t.importance, t.categories) AS same
 	FROM churn.features t JOIN churn.features v USING (model, position)
@@ -92,8 +92,8 @@ SELECT upper(contract), joined + 15, tenure < 6 FROM transform_customers LIMIT 1
 SELECT count(*) AS shadows_differ FROM transform_customers c JOIN transform_expected e USING (customer_id)
 	WHERE churn_margin(c, 'same') IS DISTINCT FROM margin;
 SELECT version FROM churn_train('transform_plain', 'churn', key => 'customer_id', model => 'same',
-	params => '{"rounds": 40}', options => '{"as_of": "2024-07-01", "promote": "never"}', exclude => '{months,mood}',
-	transform => (SELECT transform FROM churn.model_versions WHERE model = 'same' AND version = 2));
+	params => '{"rounds": 40}', options => '{"folds": 0, "as_of": "2024-07-01", "promote": "never"}', exclude => '{months,mood}',
+	transform => (SELECT transform FROM churn.model_versions WHERE model = 'same' AND version = 2), algorithm => 'xgboost');
 SELECT count(DISTINCT sha256) AS artifacts FROM churn.model_versions WHERE model = 'same' AND version > 1;
 RESET search_path;
 RESET DateStyle;
@@ -110,7 +110,7 @@ DECLARE
 	m text; d text; h text;
 BEGIN
 	PERFORM churn_train('transform_customers', 'churn', transform => jsonb_build_object('x', expression),
-						params => '{"rounds": 1}', model => 'tried');
+						params => '{"rounds": 1}', model => 'tried', algorithm => 'xgboost', options => '{"folds": 0}');
 	PERFORM churn_drop_model('tried');
 	RETURN 'accepted';
 EXCEPTION WHEN OTHERS THEN
@@ -167,25 +167,25 @@ SHOW search_path;
 SHOW DateStyle;
 
 -- errors as they are shown
-SELECT churn_train('transform_customers', 'churn', transform => '{"t": "tenure + nonsense"}');
-SELECT churn_train('transform_customers', 'churn', transform => '{"t": "tenure + contract"}');
-SELECT churn_train('transform_customers', 'churn', transform => '{"t": "monthly_charges / tenure"}');
-SELECT churn_train('transform_customers', 'churn', transform => '{"t": 1}');
-SELECT churn_train('transform_customers', 'churn', transform => '{"tenure": "tenure"}');
-SELECT churn_train('transform_customers', 'churn', transform => '{"": "tenure"}');
-SELECT churn_train('transform_customers', 'churn', transform => jsonb_build_object(repeat('x', 64), 'tenure'));
-SELECT churn_train('transform_customers', 'churn', transform => '{"t": "tenure", "u": "t + 1"}');
-SELECT churn_train('SELECT customer_id, churn, tags FROM transform_customers', 'churn', key => 'customer_id', model => 'm');
+SELECT churn_train('transform_customers', 'churn', transform => '{"t": "tenure + nonsense"}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('transform_customers', 'churn', transform => '{"t": "tenure + contract"}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('transform_customers', 'churn', transform => '{"t": "monthly_charges / tenure"}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('transform_customers', 'churn', transform => '{"t": 1}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('transform_customers', 'churn', transform => '{"tenure": "tenure"}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('transform_customers', 'churn', transform => '{"": "tenure"}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('transform_customers', 'churn', transform => jsonb_build_object(repeat('x', 64), 'tenure'), algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('transform_customers', 'churn', transform => '{"t": "tenure", "u": "t + 1"}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('SELECT customer_id, churn, tags FROM transform_customers', 'churn', key => 'customer_id', model => 'm', algorithm => 'xgboost', options => '{"folds": 0}');
 
 -- transforms alone are enough
 SELECT rows FROM churn_train('SELECT customer_id, churn, tags FROM transform_customers', 'churn', key => 'customer_id',
-	model => 'alone', transform => '{"contract": "tags[1]"}', params => '{"rounds": 3}');
+	model => 'alone', transform => '{"contract": "tags[1]"}', params => '{"rounds": 3}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT name, kind, transform FROM churn.features WHERE model = 'alone';
 
 -- at scoring
 SELECT rows FROM churn_train('transform_customers', 'churn', model => 'ratio',
 	exclude => '{tags,info,mood,months,joined}', params => '{"rounds": 3}',
-	transform => '{"ratio": "total_charges / nullif(tenure, 0)", "years": "tenure / 12", "risk": "50 / (monthly_charges - 1)"}');
+	transform => '{"ratio": "total_charges / nullif(tenure, 0)", "years": "tenure / 12", "risk": "50 / (monthly_charges - 1)"}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_score(c, 'ratio') IS NOT NULL FROM (SELECT * FROM transform_customers LIMIT 1) c;
 -- a row for which it fails
 SELECT churn_score(c, 'ratio') FROM (SELECT (jsonb_populate_record(c, '{"monthly_charges": 1}')).* FROM transform_customers c LIMIT 1) c;
@@ -218,28 +218,28 @@ SELECT churn_score(c, 'bad') FROM transform_customers c LIMIT 1;
 
 -- a champion with transforms: compared where it can be
 SELECT version, promoted FROM churn_train('transform_customers', 'churn', model => 'ratio', params => '{"rounds": 3}',
-	exclude => '{tags,info,mood,months,joined}');
+	exclude => '{tags,info,mood,months,joined}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT champion_pr_auc = (SELECT value FROM churn.metrics WHERE model = 'ratio' AND version = 1 AND dataset = 'test' AND metric = 'pr_auc') AS compared
 	FROM churn.model_versions WHERE model = 'ratio' AND version = 2;
 SELECT churn_promote('ratio', 1);
 SET client_min_messages = notice;
 SET churn.trainer = '/nonexistent/churn-trainer';
-SELECT churn_train('SELECT customer_id, tenure::text, total_charges, monthly_charges, gender, contract, internet_service, churn FROM transform_customers', 'churn', model => 'ratio', key => 'customer_id');
-SELECT churn_train('SELECT customer_id, tenure, churn FROM transform_customers', 'churn', model => 'ratio', key => 'customer_id');
+SELECT churn_train('SELECT customer_id, tenure::text, total_charges, monthly_charges, gender, contract, internet_service, churn FROM transform_customers', 'churn', model => 'ratio', key => 'customer_id', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT churn_train('SELECT customer_id, tenure, churn FROM transform_customers', 'churn', model => 'ratio', key => 'customer_id', algorithm => 'xgboost', options => '{"folds": 0}');
 RESET churn.trainer;
 SET client_min_messages = warning;
 -- one that fails on the new rows says whose transform it is
 SELECT churn_train('SELECT customer_id, gender, senior_citizen, partner, dependents, tenure, phone_service, multiple_lines, internet_service,
 	online_security, online_backup, device_protection, tech_support, streaming_tv, streaming_movies, contract, paperless_billing, payment_method,
-	1::float8 AS monthly_charges, total_charges, churn FROM transform_customers', 'churn', model => 'ratio', key => 'customer_id');
+	1::float8 AS monthly_charges, total_charges, churn FROM transform_customers', 'churn', model => 'ratio', key => 'customer_id', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT version, promoted FROM churn_train('SELECT customer_id, tenure, 1::float8 AS monthly_charges, total_charges, churn FROM transform_customers',
-	'churn', model => 'ratio', key => 'customer_id', params => '{"rounds": 3}', options => '{"promote": "always"}');
+	'churn', model => 'ratio', key => 'customer_id', params => '{"rounds": 3}', options => '{"folds": 0, "promote": "always"}', algorithm => 'xgboost');
 
 -- rules: what they must look like
 CREATE FUNCTION rules_try(rules text, algorithm text DEFAULT 'rules', transform jsonb DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM churn_train('transform_customers', 'churn', algorithm => algorithm, transform => transform,
-		params => jsonb_build_object('rules', rules::jsonb), model => 'tried');
+		params => jsonb_build_object('rules', rules::jsonb), model => 'tried', options => '{"folds": 0}');
 	RETURN 'accepted';
 EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE || ' ' || SQLERRM;
@@ -252,7 +252,7 @@ SELECT rules_try(r) FROM (VALUES ('{}'), ('[]'), ('"x"'), ('[1]'), ('[{}]'), ('[
 SELECT rules_try(jsonb_agg('{"when": "tenure < 6", "score": 0.5}'::jsonb)::text) FROM generate_series(1, 65);
 SELECT rules_try('[{"when": "tenure < 6", "score": 0.5}]', a) FROM unnest('{auto,xgboost,NULL}'::text[]) AS a;
 SELECT rules_try('[{"when": "tenure < 6", "score": 0.5}]', transform => '{"x": "1"}');
-SELECT churn_train('transform_customers', 'churn', algorithm => 'rules', params => '{"rules": [{"when": "tenure << 6", "score": 0.5}, {"when": "tenure = contract", "score": 0.5}]}');
+SELECT churn_train('transform_customers', 'churn', algorithm => 'rules', params => '{"rules": [{"when": "tenure << 6", "score": 0.5}, {"when": "tenure = contract", "score": 0.5}]}', options => '{"folds": 0}');
 
 SELECT count(churn_drop_model(name)) FROM churn.models;
 DROP FUNCTION transform_try, rules_try;

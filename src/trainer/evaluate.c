@@ -101,6 +101,7 @@ void
 churn_evaluate_candidates(ChurnQuality *quality,
 						  const ChurnSelection *selection)
 {
+	const char *dataset = selection->plan.k > 1 ? "cv" : "validation";
 	size_t		n = selection->course.folds.n;
 	int			i;
 
@@ -112,18 +113,18 @@ churn_evaluate_candidates(ChurnQuality *quality,
 
 		if (trial->nfolds == 0)
 			continue;
-		metric = add_metric(quality, "cv", name, "pr_auc",
+		metric = add_metric(quality, dataset, name, "pr_auc",
 							trial->mean.pr_auc, n);
 		metric->spread = trial->spread;
 		metric->folds = trial->scores;
 		metric->offset = offsetof(ChurnFoldScore, pr_auc);
 		metric->nfolds = trial->nfolds;
-		metric = add_metric(quality, "cv", name, "roc_auc",
+		metric = add_metric(quality, dataset, name, "roc_auc",
 							trial->mean.roc_auc, n);
 		metric->folds = trial->scores;
 		metric->offset = offsetof(ChurnFoldScore, roc_auc);
 		metric->nfolds = trial->nfolds;
-		metric = add_metric(quality, "cv", name, "log_loss",
+		metric = add_metric(quality, dataset, name, "log_loss",
 							trial->mean.log_loss, n);
 		metric->folds = trial->scores;
 		metric->offset = offsetof(ChurnFoldScore, log_loss);

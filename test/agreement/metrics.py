@@ -157,7 +157,7 @@ def load_telco():
         for name in names)
     psql(f"CREATE TABLE telco ({columns}, PRIMARY KEY (\"customerID\"));\n"
          f"\\copy telco FROM {literal(TELCO)} WITH (FORMAT csv, HEADER true)")
-    psql("SELECT churn_train('telco', 'Churn')")
+    psql("SELECT churn_train('telco', 'Churn', algorithm => 'xgboost', options => '{\"folds\": 0}')")
 
 
 def telco_test_rows():
@@ -212,7 +212,7 @@ def check_coverage():
     psql("CREATE TABLE population AS"
          " SELECT * FROM churn_sample_customers(60000, 99)")
     psql("SELECT churn_train('population', 'churn', model => 'sampled',"
-         " key => 'customer_id', params => '{\"rounds\": 20}')")
+         " key => 'customer_id', params => '{\"rounds\": 20}', algorithm => 'xgboost', options => '{\"folds\": 0}')")
     true = {row["metric"]: float(row["value"]) for row in query(
         "SELECT * FROM churn_evaluate('sampled', 'SELECT * FROM"
         " churn_sample_customers(200000, 1000)', resamples => 0)")}
