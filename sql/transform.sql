@@ -145,7 +145,7 @@ SELECT format(E'-- %s\n%s', e, transform_try(e)) FROM unnest(ARRAY[
 	'tenure::public.transform_months', 'contract::public.transform_customers', 'mood = ''bad''', 'mood IN (''good'', ''bad'')',
 	'mood = ''worse''', 'information_schema._pg_truetypid(NULL, NULL)', 'tenure::information_schema.cardinal_number',
 	-- other nodes
-	'(tenure, months) < (3, 4)', 'ROW(tenure, months) IS NULL', 'xmlelement(name a)', 'xmlconcat(''<a/>'')',
+	'(tenure, months) < (3, 4)', 'ROW(tenure, months) IS NULL', 'xmlelement(name a)',
 	'least(info, info)', 'least(tags, tags) = tags', 'tags[1]', 'info[''plan''] = ''"DSL"''',
 	'tenure IS DISTINCT FROM 3', '(tenure > 3) IS TRUE', 'tags && ARRAY[contract]', 'tenure::float4', 'num_nulls(tenure, contract)',
 	'make_interval(days => tenure) > ''1 month''', 'contract COLLATE "C" < ''b''',
