@@ -16,13 +16,22 @@
 /* What a learner has learned; each learner's file knows its own. */
 typedef struct ChurnFit ChurnFit;
 
+/* What a checkpoint tells the learner to do. */
+typedef enum ChurnVerdict
+{
+	CHURN_VERDICT_GO,			/* on */
+	CHURN_VERDICT_BEST,			/* on, but this is what the fit is to be, unless
+								 * a later checkpoint says so too */
+	CHURN_VERDICT_STOP			/* make no more rounds */
+} ChurnVerdict;
+
 /*
  * Told of a fit in the making: after how many rounds (trees, epochs), and the
- * margins of all rows of the sample, held out ones as well, in order.  False
- * ends the fit there.
+ * margins of all rows of the sample, held out ones as well, in order.  A fit
+ * of which no checkpoint said BEST is that of its last round.
  */
-typedef bool (*ChurnCheckpoint) (void *context, int rounds,
-								 const float *margins);
+typedef ChurnVerdict (*ChurnCheckpoint) (void *context, int rounds,
+										 const float *margins);
 
 /* How a fit is to be run. */
 typedef struct ChurnFitControl
@@ -30,9 +39,12 @@ typedef struct ChurnFitControl
 	uint64_t	seed;
 	int			threads;
 	int			rounds;			/* to make, for learners that have rounds */
-	int			every;			/* checkpoint after each so many rounds */
+	int			every;			/* checkpoint after each so many rounds, and
+								 * after the last */
 	ChurnCheckpoint checkpoint; /* or NULL.  Without rounds, called once */
 	void	   *context;		/* its first argument */
+	ChurnTable *release;		/* the sample's table, whose training part is no
+								 * longer needed once read; or NULL */
 } ChurnFitControl;
 
 typedef struct ChurnLearner
@@ -55,16 +67,21 @@ typedef struct ChurnLearner
 	void		(*predict) (ChurnFit *fit, const ChurnTable *table,
 							size_t first, size_t count, float *margins);
 
-	/* Each feature's share of what the model makes of features; sums to 1. */
+	/*
+	 * Each feature's share of what the model makes of the features; they sum
+	 * to 1, or are all 0.
+	 */
 	void		(*importance) (ChurnFit *fit, const ChurnTable *table,
 							   double *shares);
 
 	/*
-	 * The model: one component of weight 1, made in the arena.  For learners
-	 * of XGBoost, *bytes is also set to the model file it was read from.
+	 * The model: one component of weight 1 and offset 0, made in the arena,
+	 * its algorithm the learner's name.  Learners of XGBoost set *document to
+	 * the model file, parsed, and the others to NULL.
 	 */
 	void		(*component) (ChurnFit *fit, const ChurnTable *table,
-							  ChurnArena *arena, ChurnComponent *component);
+							  ChurnArena *arena, ChurnComponent *component,
+							  ChurnValue **document);
 
 	void		(*free) (ChurnFit *fit);
 } ChurnLearner;
@@ -75,7 +92,7 @@ extern const ChurnLearner churn_learner_random_forest;
 extern const ChurnLearner churn_learner_xgboost;
 extern const ChurnLearner churn_learner_network;
 
-/* Value of a parameter in a learner's table. */
+/* Value in effect of a parameter that is in the list. */
 extern double churn_param(const ChurnSetting *params, const char *name);
 
 #endif							/* CHURN_LEARNER_H */
