@@ -315,6 +315,48 @@ COMMENT ON COLUMN churn.predictions.scored_at IS 'when this score was first foun
 COMMENT ON COLUMN churn.predictions.lsn IS 'write-ahead log position of the change it follows';
 COMMENT ON COLUMN churn.predictions.origin IS 'stream, batch or api';
 
+CREATE TABLE churn.data_issues (
+	issue_id bigint GENERATED ALWAYS AS IDENTITY,
+	model text NOT NULL,
+	version int,
+	found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	source text NOT NULL,
+	relation text,
+	severity text NOT NULL,
+	kind text NOT NULL,
+	feature text,
+	other_feature text,
+	statistic text,
+	value double precision,
+	rows bigint,
+	examples text[],
+	message text NOT NULL,
+	detail text,
+	CONSTRAINT data_issues_pkey PRIMARY KEY (issue_id),
+	CONSTRAINT data_issues_source_check CHECK
+		(source IN ('train', 'validate')),
+	CONSTRAINT data_issues_severity_check CHECK
+		(severity IN ('notice', 'warning', 'error'))
+);
+CREATE INDEX data_issues_model_idx ON churn.data_issues (model, version);
+COMMENT ON TABLE churn.data_issues IS 'what was found wrong or suspicious in the rows of a source';
+COMMENT ON COLUMN churn.data_issues.issue_id IS 'number of the issue';
+COMMENT ON COLUMN churn.data_issues.model IS 'name of the model';
+COMMENT ON COLUMN churn.data_issues.version IS 'version that was trained on the rows, or for which they were checked';
+COMMENT ON COLUMN churn.data_issues.found_at IS 'when it was found';
+COMMENT ON COLUMN churn.data_issues.source IS 'what found it: train, the checks before training, or validate';
+COMMENT ON COLUMN churn.data_issues.relation IS 'table, view or query that held the rows, as given';
+COMMENT ON COLUMN churn.data_issues.severity IS 'notice, warning or error';
+COMMENT ON COLUMN churn.data_issues.kind IS 'what it is: separates, filled_for_one_class, missing_for_one_class, pair_separates, rare_class, duplicates or conflicting_labels';
+COMMENT ON COLUMN churn.data_issues.feature IS 'column that it concerns, or null';
+COMMENT ON COLUMN churn.data_issues.other_feature IS 'the other column of a pair, or null';
+COMMENT ON COLUMN churn.data_issues.statistic IS 'what value is: auc, share or groups';
+COMMENT ON COLUMN churn.data_issues.value IS 'how strong it is';
+COMMENT ON COLUMN churn.data_issues.rows IS 'number of rows that it concerns or was measured on';
+COMMENT ON COLUMN churn.data_issues.examples IS 'some of the values or keys that it concerns, or null';
+COMMENT ON COLUMN churn.data_issues.message IS 'what is wrong, in words';
+COMMENT ON COLUMN churn.data_issues.detail IS 'figures, and what can be done, or null';
+
 SELECT pg_catalog.pg_extension_config_dump('churn.models', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.models_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.model_versions', '');
@@ -324,6 +366,8 @@ SELECT pg_catalog.pg_extension_config_dump('churn.candidates', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.deployments', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.deployments_deployment_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.predictions', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.data_issues', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.data_issues_issue_id_seq', '');
 
 --
 -- 2. Scoring
@@ -610,6 +654,7 @@ BEGIN
 		DELETE FROM churn.candidates c WHERE c.model = m.name;
 		DELETE FROM churn.deployments d WHERE d.model_id = m.model_id;
 		DELETE FROM churn.predictions p WHERE p.model = m.name;
+		DELETE FROM churn.data_issues i WHERE i.model = m.name;
 		RETURN;
 	END IF;
 	PERFORM churn.require_version(m.name, churn_drop_model.version);
@@ -627,6 +672,8 @@ BEGIN
 		WHERE x.model = m.name AND x.version = churn_drop_model.version;
 	DELETE FROM churn.candidates c
 		WHERE c.model = m.name AND c.version = churn_drop_model.version;
+	DELETE FROM churn.data_issues i
+		WHERE i.model = m.name AND i.version = churn_drop_model.version;
 END
 $$;
 COMMENT ON FUNCTION churn_drop_model(text, int) IS
@@ -745,6 +792,19 @@ BEGIN
 			(candidate text, rank int, algorithm text, chosen boolean,
 			 reason text, params jsonb, members text[], rounds int,
 			 seconds double precision);
+
+	-- an imported version has none, and no older trainer sends any
+	INSERT INTO churn.data_issues (model, version, source, relation, severity,
+			kind, feature, other_feature, statistic, value, rows, message, detail)
+		SELECT m.name, register_version.version, 'train', info ->> 'source',
+			i.item ->> 'severity', i.item ->> 'kind', i.item ->> 'feature',
+			i.item ->> 'other_feature', i.item ->> 'statistic',
+			(i.item ->> 'value')::double precision,
+			(i.item ->> 'rows')::bigint, i.item ->> 'message',
+			i.item ->> 'detail'
+		FROM jsonb_array_elements(coalesce(result -> 'issues', '[]'))
+			WITH ORDINALITY AS i (item, position)
+		ORDER BY i.position;
 
 	SELECT value INTO new_pr_auc FROM churn.metrics x
 		WHERE x.model = m.name AND x.version = register_version.version

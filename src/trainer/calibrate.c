@@ -99,15 +99,10 @@ typedef struct Regression
 
 /* The inputs of a row: the last is 1, for the intercept. */
 static inline void
-make_inputs(int ninputs, double margin, double *inputs)
+make_inputs(int ninputs, const ChurnPoint *point, double *inputs)
 {
-	if (ninputs == 2)
-		inputs[0] = margin;
-	else
-	{
-		inputs[0] = -softplus(-margin);
-		inputs[1] = softplus(margin);
-	}
+	inputs[0] = ninputs == 2 ? point->margin : point->low;
+	inputs[1] = point->high;
 	inputs[ninputs - 1] = 1;
 }
 
@@ -141,7 +136,7 @@ evaluate(const ChurnPoints *points, int fold, const Regression *regression,
 
 		if (point->fold == fold)
 			continue;
-		make_inputs(n, point->margin, inputs);
+		make_inputs(n, point, inputs);
 		for (i = 0; i < n; i++)
 			z += theta[i] * inputs[i];
 		p = 1 / (1 + exp(-z));
@@ -211,8 +206,7 @@ newton_step(const Regression *regression, const double *gradient,
 
 /*
  * Newton's method with backtracking (Lin, Lin and Weng, "A note on Platt's
- * probabilistic outputs", Machine Learning 68, 2007).  Begins at the rows'
- * own rate with no slopes but fixed ones.
+ * probabilistic outputs", Machine Learning 68, 2007), from theta on.
  */
 static void
 fit_regression(const ChurnPoints *points, int fold, Regression *regression)
@@ -224,14 +218,6 @@ fit_regression(const ChurnPoints *points, int fold, Regression *regression)
 	int			steps;
 	int			i;
 
-	for (i = 0; i < n - 1; i++)
-	{
-		if (!regression->fixed[i])
-			regression->theta[i] = 0;
-	}
-	regression->theta[n - 1] =
-		log((double) points->positives[fold] + 1) -
-		log((double) (points->rows[fold] - points->positives[fold]) + 1);
 	loss = evaluate(points, fold, regression, regression->theta, gradient,
 					hessian);
 	for (steps = 0; steps < MAX_STEPS; steps++)
@@ -267,13 +253,25 @@ fit_regression(const ChurnPoints *points, int fold, Regression *regression)
 /*
  * Fits Platt's logistic (two inputs) or the beta calibration (three).  Where a
  * slope comes out below MIN_SLOPE the others are fitted with it held there, as
- * Kull et al. do without it.
+ * Kull et al. do without it.  Begins at the fit to all rows, if that is given,
+ * else at the rows' own rate without slopes.
  */
 static void
-fit_slopes(const ChurnPoints *points, int fold, Regression *regression)
+fit_slopes(const ChurnPoints *points, int fold, const ChurnCalibration *whole,
+		   Regression *regression)
 {
 	int			i;
 
+	if (whole != NULL)
+	{
+		regression->theta[0] = whole->a;
+		regression->theta[1] = whole->b;
+		regression->theta[2] = whole->c;
+	}
+	else
+		regression->theta[regression->ninputs - 1] =
+			log((double) points->positives[fold] + 1) -
+			log((double) (points->rows[fold] - points->positives[fold]) + 1);
 	for (;;)
 	{
 		int			lowest = -1;
@@ -295,11 +293,12 @@ fit_slopes(const ChurnPoints *points, int fold, Regression *regression)
 
 /*
  * Fits a calibration of a kind to the rows outside the fold.  False where that
- * cannot be done.
+ * cannot be done.  whole is that of all rows, or NULL.
  */
 static bool
 fit_kind(const ChurnPoints *points, int fold, ChurnCalibrationKind kind,
-		 ChurnArena *arena, ChurnCalibration *calibration)
+		 const ChurnCalibration *whole, ChurnArena *arena,
+		 ChurnCalibration *calibration)
 {
 	Regression	regression = {.ninputs = 0};
 
@@ -311,13 +310,13 @@ fit_kind(const ChurnPoints *points, int fold, ChurnCalibrationKind kind,
 			break;
 		case CHURN_CALIBRATION_PLATT:
 			regression.ninputs = 2;
-			fit_slopes(points, fold, &regression);
+			fit_slopes(points, fold, whole, &regression);
 			calibration->a = regression.theta[0];
 			calibration->b = regression.theta[1];
 			break;
 		case CHURN_CALIBRATION_BETA:
 			regression.ninputs = 3;
-			fit_slopes(points, fold, &regression);
+			fit_slopes(points, fold, whole, &regression);
 			calibration->a = regression.theta[0];
 			calibration->b = regression.theta[1];
 			calibration->c = regression.theta[2];
@@ -329,40 +328,51 @@ fit_kind(const ChurnPoints *points, int fold, ChurnCalibrationKind kind,
 	return true;
 }
 
+/* Log loss of a fold's rows, its sum. */
+static double
+loss_in_fold(const ChurnPoints *points, int fold,
+			 const ChurnCalibration *calibration)
+{
+	double		loss = 0;
+	size_t		row;
+
+	for (row = 0; row < points->n; row++)
+	{
+		const ChurnPoint *point = &points->points[row];
+		double		z;
+
+		if (point->fold != fold)
+			continue;
+		z = churn_calibrated_logit(calibration, point->margin);
+		loss += softplus(z) - (point->label ? z : 0);
+	}
+	return loss;
+}
+
 /* Mean log loss of each fold's rows by a fit to the others; NaN if none is. */
 static double
 held_out_loss(const ChurnPoints *points, ChurnCalibrationKind kind)
 {
+	ChurnArena *arena = churn_arena_create();
+	ChurnCalibration whole;
+	ChurnCalibration calibration;
 	double		loss = 0;
 	int			fold;
-	size_t		row;
 
+	if (arena == NULL)
+		churn_failure_memory();
+	if (!fit_kind(points, NO_FOLD, kind, NULL, arena, &whole))
+		loss = NAN;
 	for (fold = 0; fold < NO_FOLD; fold++)
 	{
-		ChurnArena *arena;
-		ChurnCalibration calibration;
-		bool		fitted;
-
 		if (points->rows[fold] == points->n)
 			continue;
-		arena = churn_arena_create();
-		if (arena == NULL)
-			churn_failure_memory();
-		fitted = fit_kind(points, fold, kind, arena, &calibration);
-		for (row = 0; fitted && row < points->n; row++)
-		{
-			const ChurnPoint *point = &points->points[row];
-			double		z;
-
-			if (point->fold != fold)
-				continue;
-			z = churn_calibrated_logit(&calibration, point->margin);
-			loss += softplus(z) - (point->label ? z : 0);
-		}
-		churn_arena_destroy(arena);
-		if (!fitted)
-			return NAN;
+		if (fit_kind(points, fold, kind, &whole, arena, &calibration))
+			loss += loss_in_fold(points, fold, &calibration);
+		else
+			loss = NAN;
 	}
+	churn_arena_destroy(arena);
 	return loss / (double) points->n;
 }
 
@@ -385,6 +395,8 @@ make_points(ChurnPoints *points, const float *margins, const uint8_t *labels,
 			churn_failure(CHURN_SQLSTATE_EXTERNAL, NULL, NULL,
 						  "a margin to be calibrated is not finite");
 		point->margin = margins[row];
+		point->low = -softplus(-point->margin);
+		point->high = softplus(point->margin);
 		point->label = labels[row];
 		point->fold = folds != NULL ? folds[row] :
 			(uint8_t) (row % DEFAULT_FOLDS);
@@ -483,9 +495,9 @@ churn_calibration_fit(const float *margins, const uint8_t *labels,
 	else
 		snprintf(report->why, sizeof(report->why),
 				 "%s calibration, as asked for", kind_names[kind]);
-	if (!fit_kind(&points, NO_FOLD, kind, arena, calibration))
+	if (!fit_kind(&points, NO_FOLD, kind, NULL, arena, calibration))
 	{
-		fit_kind(&points, NO_FOLD, CHURN_CALIBRATION_PLATT, arena,
+		fit_kind(&points, NO_FOLD, CHURN_CALIBRATION_PLATT, NULL, arena,
 				 calibration);
 		snprintf(report->why, sizeof(report->why),
 				 "Platt calibration: the margins tell too little for an "

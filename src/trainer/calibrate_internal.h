@@ -13,6 +13,8 @@
 
 typedef struct ChurnPoint
 {
+	double		low;			/* ln of the logistic function of the margin */
+	double		high;			/* -ln of 1 less that */
 	float		margin;
 	uint8_t		label;
 	uint8_t		fold;

@@ -90,7 +90,7 @@ SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the
 	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
 SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
 SELECT throws_ok('SELECT * FROM churn.' || t, '42501', NULL, 'may not read churn.' || t)
-	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,training_progress}'::text[]) t;
+	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,training_progress}'::text[]) t;
 SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARRAY[
 	$$SELECT churn_train('customers', 'x', algorithm => 'xgboost', options => '{"folds": 0}')$$,
 	$$SELECT churn_rescore('m')$$,

@@ -80,6 +80,10 @@
  *				   "importance": gain share, "mean_abs_shap": log-odds}, …],
  *	 "params": {…in effect…}, "seed": "42",
  *	 "library_versions": {"xgboost": "1.7.4"},
+ *	 "issues": [{"severity": "warning", "kind": "pair_separates",
+ *				 "feature": "begin", "other_feature": "tenure",
+ *				 "statistic": "auc", "value": 0.99, "rows": 4218,
+ *				 "message": …, "detail": …}, …],	as trainer/checks.h lists them
  *	 "peak_memory_bytes": …}
  */
 #define CHURN_TEXT_NULL		0xFFFF
