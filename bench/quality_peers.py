@@ -1,5 +1,5 @@
-"""What our models are compared with: each peer learns from the training rows of
-a fold and gives probabilities for the others.  One thread, fixed seeds."""
+"""What our models are compared with: each peer learns from the training rows
+of a fold and gives probabilities for the others.  One thread, fixed seeds."""
 import warnings
 
 import numpy as np
