@@ -126,6 +126,10 @@ endif
 UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,\
 	$(call sources,test/unit/test_*.c))
 UNIT_COMMON := $(patsubst src/common/%.o,$(UNIT_DIR)/%.o,$(COMMON_OBJS))
+# modules of the trainer that need no library; trainer_stubs.h has the rest
+UNIT_TRAINER := $(patsubst %,$(UNIT_DIR)/trainer_%.o,balance calibrate \
+	calibrate_isotonic checks checks_column checks_pairs duplicates issues \
+	memory smote)
 
 .PHONY: unit unit-build
 unit-build: $(UNIT_TESTS)
@@ -145,8 +149,15 @@ $(UNIT_DIR):
 $(UNIT_COMMON): $(UNIT_DIR)/%.o: src/common/%.c $(SOURCE_DIR)/Makefile | $(UNIT_DIR)
 	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -c -o $@ $<
 
-$(UNIT_TESTS): $(UNIT_DIR)/%: test/unit/%.c $(UNIT_COMMON) $(SOURCE_DIR)/Makefile | $(UNIT_DIR)
-	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_COMMON) -lm
+$(UNIT_TRAINER): $(UNIT_DIR)/trainer_%.o: src/trainer/%.c $(SOURCE_DIR)/Makefile | $(UNIT_DIR)
+	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -c -o $@ $<
+
+# an archive, so that a test gets only what it calls
+$(UNIT_DIR)/trainer.a: $(UNIT_TRAINER)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(UNIT_TESTS): $(UNIT_DIR)/%: test/unit/%.c $(UNIT_COMMON) $(UNIT_DIR)/trainer.a $(SOURCE_DIR)/Makefile | $(UNIT_DIR)
+	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/trainer.a $(UNIT_COMMON) -lm
 
 # Formatting, as PostgreSQL's own pgindent does it.
 INDENTED = $(sort $(wildcard $(SOURCE_DIR)/src/*/*.[ch] \

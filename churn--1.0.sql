@@ -80,6 +80,8 @@ CREATE TABLE churn.model_versions (
 	snapshot pg_snapshot,
 	library_versions jsonb,
 	champion_pr_auc double precision,
+	calibration text,
+	truncated boolean,
 	trainer_peak_memory bigint,
 	trained_by name NOT NULL,
 	started_at timestamptz NOT NULL,
@@ -130,6 +132,8 @@ COMMENT ON COLUMN churn.model_versions.snapshot_lsn IS 'write-ahead log position
 COMMENT ON COLUMN churn.model_versions.snapshot IS 'snapshot under which the rows were read';
 COMMENT ON COLUMN churn.model_versions.library_versions IS 'versions of the server, the extension and the learner''s library';
 COMMENT ON COLUMN churn.model_versions.champion_pr_auc IS 'PR-AUC of the champion of that time on the same test rows';
+COMMENT ON COLUMN churn.model_versions.calibration IS 'how margins become probabilities, and why so';
+COMMENT ON COLUMN churn.model_versions.truncated IS 'whether time_budget cut the search short, so that another run may differ';
 COMMENT ON COLUMN churn.model_versions.trainer_peak_memory IS 'peak memory of the trainer, bytes';
 COMMENT ON COLUMN churn.model_versions.trained_by IS 'role that trained or imported it';
 COMMENT ON COLUMN churn.model_versions.started_at IS 'when training began';
@@ -149,6 +153,7 @@ CREATE TABLE churn.features (
 	transform text,
 	baseline jsonb,
 	importance double precision,
+	mean_abs_shap double precision,
 	CONSTRAINT features_pkey PRIMARY KEY (model, version, position),
 	CONSTRAINT features_kind_check CHECK
 		(kind IN ('number', 'boolean', 'category', 'age'))
@@ -157,32 +162,108 @@ COMMENT ON TABLE churn.features IS 'one row a feature of a model version';
 COMMENT ON COLUMN churn.features.model IS 'name of the model';
 COMMENT ON COLUMN churn.features.version IS 'version of the model';
 COMMENT ON COLUMN churn.features.position IS 'place of the feature in the vector, from 1';
-COMMENT ON COLUMN churn.features.name IS 'column that holds it';
+COMMENT ON COLUMN churn.features.name IS 'column that holds it, or name of the transform that computes it';
 COMMENT ON COLUMN churn.features.kind IS 'number, boolean, category or age (whole days before as_of)';
-COMMENT ON COLUMN churn.features.type IS 'type of the column at training';
+COMMENT ON COLUMN churn.features.type IS 'type of the column or expression at training';
 COMMENT ON COLUMN churn.features.categories IS 'texts of the categories, by code from 0';
 COMMENT ON COLUMN churn.features.transform IS 'SQL expression that computes it, or null for a plain column';
 COMMENT ON COLUMN churn.features.baseline IS 'distribution at training, for drift';
-COMMENT ON COLUMN churn.features.importance IS 'share of the model''s total gain, 0 to 1';
+COMMENT ON COLUMN churn.features.importance IS 'share of what the learner gained by it, 0 to 1: gain of splits, or size of coefficients';
+COMMENT ON COLUMN churn.features.mean_abs_shap IS 'mean absolute contribution to the margin, in log-odds';
 
 CREATE TABLE churn.metrics (
 	model text NOT NULL,
 	version int NOT NULL,
 	dataset text NOT NULL,
 	metric text NOT NULL,
+	candidate text NOT NULL DEFAULT '',
 	value double precision,
 	spread double precision,
 	n bigint,
-	CONSTRAINT metrics_pkey PRIMARY KEY (model, version, dataset, metric)
+	folds double precision[],
+	CONSTRAINT metrics_pkey PRIMARY KEY
+		(model, version, dataset, metric, candidate)
 );
 COMMENT ON TABLE churn.metrics IS 'quality of model versions';
 COMMENT ON COLUMN churn.metrics.model IS 'name of the model';
 COMMENT ON COLUMN churn.metrics.version IS 'version of the model';
-COMMENT ON COLUMN churn.metrics.dataset IS 'rows it was measured on: validation or test';
-COMMENT ON COLUMN churn.metrics.metric IS 'pr_auc, roc_auc, log_loss, brier, f1, precision or recall';
+COMMENT ON COLUMN churn.metrics.dataset IS 'rows it was measured on: cv (held out in cross-validation), validation or test';
+COMMENT ON COLUMN churn.metrics.metric IS 'pr_auc, roc_auc, log_loss, brier, ece, f1, precision, recall or accuracy; log_loss of cv is before calibration';
+COMMENT ON COLUMN churn.metrics.candidate IS 'candidate it is of, as in churn.candidates; empty for the version itself';
 COMMENT ON COLUMN churn.metrics.value IS 'value of the metric';
 COMMENT ON COLUMN churn.metrics.spread IS 'standard deviation over folds, where there are folds';
 COMMENT ON COLUMN churn.metrics.n IS 'number of rows measured';
+COMMENT ON COLUMN churn.metrics.folds IS 'values by fold, the folds of each repetition in turn';
+
+CREATE TABLE churn.candidates (
+	model text NOT NULL,
+	version int NOT NULL,
+	candidate text NOT NULL,
+	rank int NOT NULL,
+	algorithm text NOT NULL,
+	chosen boolean NOT NULL,
+	reason text NOT NULL,
+	params jsonb,
+	members text[],
+	rounds int,
+	seconds double precision,
+	CONSTRAINT candidates_pkey PRIMARY KEY (model, version, candidate)
+);
+COMMENT ON TABLE churn.candidates IS 'what a version was chosen from';
+COMMENT ON COLUMN churn.candidates.model IS 'name of the model';
+COMMENT ON COLUMN churn.candidates.version IS 'version of the model';
+COMMENT ON COLUMN churn.candidates.candidate IS 'name of the candidate, unique in the version';
+COMMENT ON COLUMN churn.candidates.rank IS 'place by mean PR-AUC, from 1; those dropped early come last';
+COMMENT ON COLUMN churn.candidates.algorithm IS 'its learner, or blend';
+COMMENT ON COLUMN churn.candidates.chosen IS 'whether the version was made of it';
+COMMENT ON COLUMN churn.candidates.reason IS 'why it won or lost, in words';
+COMMENT ON COLUMN churn.candidates.params IS 'parameters of the learner; null for a blend';
+COMMENT ON COLUMN churn.candidates.members IS 'candidates that a blend is made of';
+COMMENT ON COLUMN churn.candidates.rounds IS 'rounds that its folds called for, where the learner has rounds';
+COMMENT ON COLUMN churn.candidates.seconds IS 'time spent on it';
+
+CREATE VIEW churn.leaderboard AS
+	SELECT c.model, c.version, c.rank, c.candidate, c.algorithm,
+		p.value AS pr_auc, p.spread AS pr_auc_spread,
+		w.value - p.value AS pr_auc_behind,
+		r.value AS roc_auc, l.value AS log_loss,
+		coalesce(array_length(p.folds, 1), 0) AS folds,
+		t.value AS test_pr_auc, c.chosen, c.reason, c.params, c.members,
+		c.rounds, c.seconds
+	FROM churn.candidates c
+	LEFT JOIN churn.metrics p ON p.model = c.model AND p.version = c.version
+		AND p.candidate = c.candidate AND p.dataset <> 'test' AND p.metric = 'pr_auc'
+	LEFT JOIN churn.metrics r ON r.model = c.model AND r.version = c.version
+		AND r.candidate = c.candidate AND r.dataset <> 'test' AND r.metric = 'roc_auc'
+	LEFT JOIN churn.metrics l ON l.model = c.model AND l.version = c.version
+		AND l.candidate = c.candidate AND l.dataset <> 'test' AND l.metric = 'log_loss'
+	LEFT JOIN churn.candidates b ON b.model = c.model AND b.version = c.version
+		AND b.chosen
+	LEFT JOIN churn.metrics w ON w.model = c.model AND w.version = c.version
+		AND w.candidate = b.candidate AND w.dataset <> 'test' AND w.metric = 'pr_auc'
+	LEFT JOIN churn.metrics t ON t.model = c.model AND t.version = c.version
+		AND t.candidate = CASE WHEN c.chosen THEN '' ELSE c.candidate END
+		AND t.dataset = 'test' AND t.metric = 'pr_auc'
+	ORDER BY c.model, c.version, c.rank;
+COMMENT ON VIEW churn.leaderboard IS 'the candidates of each version, the best first, and why they won or lost';
+COMMENT ON COLUMN churn.leaderboard.model IS 'name of the model';
+COMMENT ON COLUMN churn.leaderboard.version IS 'version of the model';
+COMMENT ON COLUMN churn.leaderboard.rank IS 'place by mean PR-AUC, from 1; those dropped early come last';
+COMMENT ON COLUMN churn.leaderboard.candidate IS 'name of the candidate';
+COMMENT ON COLUMN churn.leaderboard.algorithm IS 'its learner, or blend';
+COMMENT ON COLUMN churn.leaderboard.pr_auc IS 'mean PR-AUC over the folds';
+COMMENT ON COLUMN churn.leaderboard.pr_auc_spread IS 'standard deviation of PR-AUC over the folds';
+COMMENT ON COLUMN churn.leaderboard.pr_auc_behind IS 'mean PR-AUC of the chosen one less that of this one';
+COMMENT ON COLUMN churn.leaderboard.roc_auc IS 'mean ROC-AUC over the folds';
+COMMENT ON COLUMN churn.leaderboard.log_loss IS 'mean log loss over the folds, before calibration';
+COMMENT ON COLUMN churn.leaderboard.folds IS 'number of folds it was measured on';
+COMMENT ON COLUMN churn.leaderboard.test_pr_auc IS 'PR-AUC on the test part, of the chosen one and the baseline alone';
+COMMENT ON COLUMN churn.leaderboard.chosen IS 'whether the version was made of it';
+COMMENT ON COLUMN churn.leaderboard.reason IS 'why it won or lost, in words';
+COMMENT ON COLUMN churn.leaderboard.params IS 'parameters of the learner; null for a blend';
+COMMENT ON COLUMN churn.leaderboard.members IS 'candidates that a blend is made of';
+COMMENT ON COLUMN churn.leaderboard.rounds IS 'rounds that its folds called for, where the learner has rounds';
+COMMENT ON COLUMN churn.leaderboard.seconds IS 'time spent on it';
 
 CREATE TABLE churn.deployments (
 	deployment_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -229,19 +310,64 @@ COMMENT ON COLUMN churn.predictions.version IS 'version that gave the score';
 COMMENT ON COLUMN churn.predictions.score IS 'probability of churn, 0 to 1';
 COMMENT ON COLUMN churn.predictions.previous_score IS 'the score before, or null';
 COMMENT ON COLUMN churn.predictions.band IS 'high (at or above the threshold), medium (at or above half of it) or low';
-COMMENT ON COLUMN churn.predictions.reasons IS 'what moved the score most';
+COMMENT ON COLUMN churn.predictions.reasons IS 'what moved the score most, as phrases; null unless asked for';
 COMMENT ON COLUMN churn.predictions.scored_at IS 'when this score was first found';
 COMMENT ON COLUMN churn.predictions.lsn IS 'write-ahead log position of the change it follows';
 COMMENT ON COLUMN churn.predictions.origin IS 'stream, batch or api';
+
+CREATE TABLE churn.data_issues (
+	issue_id bigint GENERATED ALWAYS AS IDENTITY,
+	model text NOT NULL,
+	version int,
+	found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	source text NOT NULL,
+	relation text,
+	severity text NOT NULL,
+	kind text NOT NULL,
+	feature text,
+	other_feature text,
+	statistic text,
+	value double precision,
+	rows bigint,
+	examples text[],
+	message text NOT NULL,
+	detail text,
+	CONSTRAINT data_issues_pkey PRIMARY KEY (issue_id),
+	CONSTRAINT data_issues_source_check CHECK
+		(source IN ('train', 'validate')),
+	CONSTRAINT data_issues_severity_check CHECK
+		(severity IN ('notice', 'warning', 'error'))
+);
+CREATE INDEX data_issues_model_idx ON churn.data_issues (model, version);
+COMMENT ON TABLE churn.data_issues IS 'what was found wrong or suspicious in the rows of a source';
+COMMENT ON COLUMN churn.data_issues.issue_id IS 'number of the issue';
+COMMENT ON COLUMN churn.data_issues.model IS 'name of the model';
+COMMENT ON COLUMN churn.data_issues.version IS 'version that was trained on the rows, or for which they were checked';
+COMMENT ON COLUMN churn.data_issues.found_at IS 'when it was found';
+COMMENT ON COLUMN churn.data_issues.source IS 'what found it: train, the checks before training, or validate';
+COMMENT ON COLUMN churn.data_issues.relation IS 'table, view or query that held the rows, as given';
+COMMENT ON COLUMN churn.data_issues.severity IS 'notice, warning or error';
+COMMENT ON COLUMN churn.data_issues.kind IS 'what it is: separates, filled_for_one_class, missing_for_one_class, pair_separates, rare_class, duplicates or conflicting_labels';
+COMMENT ON COLUMN churn.data_issues.feature IS 'column that it concerns, or null';
+COMMENT ON COLUMN churn.data_issues.other_feature IS 'the other column of a pair, or null';
+COMMENT ON COLUMN churn.data_issues.statistic IS 'what value is: auc, share or groups';
+COMMENT ON COLUMN churn.data_issues.value IS 'how strong it is';
+COMMENT ON COLUMN churn.data_issues.rows IS 'number of rows that it concerns or was measured on';
+COMMENT ON COLUMN churn.data_issues.examples IS 'some of the values or keys that it concerns, or null';
+COMMENT ON COLUMN churn.data_issues.message IS 'what is wrong, in words';
+COMMENT ON COLUMN churn.data_issues.detail IS 'figures, and what can be done, or null';
 
 SELECT pg_catalog.pg_extension_config_dump('churn.models', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.models_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.model_versions', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.features', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.metrics', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.candidates', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.deployments', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.deployments_deployment_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.predictions', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.data_issues', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.data_issues_issue_id_seq', '');
 
 --
 -- 2. Scoring
@@ -296,12 +422,28 @@ LANGUAGE C STABLE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION churn_predict(record, text) IS
 'score of a customer''s row with the decision at the model''s threshold, the risk band, and the version that gave it';
 
-CREATE FUNCTION churn_rescore(model text)
+CREATE FUNCTION churn_explain(customer record, model text DEFAULT NULL,
+							  version int DEFAULT NULL)
+RETURNS TABLE (feature text, value text, contribution double precision)
+AS 'MODULE_PATHNAME', 'churn_explain'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 20;
+COMMENT ON FUNCTION churn_explain(record, text, int) IS
+'what each feature of a customer''s row contributes to the margin, in log-odds, largest first, and the bias; they sum to the margin';
+
+CREATE FUNCTION churn_reasons(customer record, model text DEFAULT NULL,
+							  version int DEFAULT NULL, top int DEFAULT 3)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'churn_reasons'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000;
+COMMENT ON FUNCTION churn_reasons(record, text, int, int) IS
+'what moves the score of a customer''s row most, as phrases; all of it if top is null';
+
+CREATE FUNCTION churn_rescore(model text, reasons int DEFAULT 0)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'churn_rescore'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION churn_rescore(text) IS
-'scores every row of the model''s source into churn.predictions; returns the rows written';
+COMMENT ON FUNCTION churn_rescore(text, int) IS
+'scores every row of the model''s source into churn.predictions, with so many reasons a score; returns the rows written';
 
 --
 -- 3. Training
@@ -348,11 +490,11 @@ COMMENT ON COLUMN churn.training_progress.pid IS 'process that runs churn_train(
 COMMENT ON COLUMN churn.training_progress.datid IS 'database it is connected to';
 COMMENT ON COLUMN churn.training_progress.datname IS 'name of that database';
 COMMENT ON COLUMN churn.training_progress.relid IS 'table or view it trains on; 0 for a query';
-COMMENT ON COLUMN churn.training_progress.phase IS 'starting, reading, preparing, training, evaluating or saving';
+COMMENT ON COLUMN churn.training_progress.phase IS 'starting, reading, preparing, comparing (candidates), training, evaluating or saving';
 COMMENT ON COLUMN churn.training_progress.rows_read IS 'rows read from the source';
 COMMENT ON COLUMN churn.training_progress.rows_total IS 'rows expected, by the planner''s estimate';
-COMMENT ON COLUMN churn.training_progress.round IS 'boosting rounds finished';
-COMMENT ON COLUMN churn.training_progress.rounds_total IS 'boosting rounds at most';
+COMMENT ON COLUMN churn.training_progress.round IS 'rounds of training finished; while comparing, fits';
+COMMENT ON COLUMN churn.training_progress.rounds_total IS 'rounds at most; while comparing, fits planned';
 COMMENT ON COLUMN churn.training_progress.metric IS 'log loss of the validation part after that round';
 COMMENT ON COLUMN churn.training_progress.started_at IS 'when churn_train() began';
 COMMENT ON COLUMN churn.training_progress.elapsed IS 'time since then';
@@ -509,8 +651,10 @@ BEGIN
 		DELETE FROM churn.model_versions v WHERE v.model = m.name;
 		DELETE FROM churn.features f WHERE f.model = m.name;
 		DELETE FROM churn.metrics x WHERE x.model = m.name;
+		DELETE FROM churn.candidates c WHERE c.model = m.name;
 		DELETE FROM churn.deployments d WHERE d.model_id = m.model_id;
 		DELETE FROM churn.predictions p WHERE p.model = m.name;
+		DELETE FROM churn.data_issues i WHERE i.model = m.name;
 		RETURN;
 	END IF;
 	PERFORM churn.require_version(m.name, churn_drop_model.version);
@@ -526,6 +670,10 @@ BEGIN
 		WHERE f.model = m.name AND f.version = churn_drop_model.version;
 	DELETE FROM churn.metrics x
 		WHERE x.model = m.name AND x.version = churn_drop_model.version;
+	DELETE FROM churn.candidates c
+		WHERE c.model = m.name AND c.version = churn_drop_model.version;
+	DELETE FROM churn.data_issues i
+		WHERE i.model = m.name AND i.version = churn_drop_model.version;
 END
 $$;
 COMMENT ON FUNCTION churn_drop_model(text, int) IS
@@ -579,7 +727,7 @@ BEGIN
 		FROM (SELECT m.name, register_version.version, v.algorithm, v.origin,
 				register_version.sha256, v.threshold, v.source,
 				v.source_relation, v.key, v.label, v.positive, v.exclude,
-				v.transform, v.as_of, v.params, v.options, v.rows, v.positives,
+				coalesce(v.transform, imported.transform), v.as_of, v.params, v.options, v.rows, v.positives,
 				v.train_rows, v.train_positives, v.validation_rows,
 				v.validation_positives, v.test_rows, v.test_positives,
 				v.duplicates_dropped, v.rows_without_label, v.rounds, v.seed,
@@ -587,7 +735,8 @@ BEGIN
 				coalesce(v.library_versions, '{}') || jsonb_build_object(
 					'churn', v.extension_version,
 					'postgresql', current_setting('server_version')),
-				v.champion_pr_auc, v.peak_memory_bytes,
+				v.champion_pr_auc, v.calibration, v.truncated,
+				v.peak_memory_bytes,
 				v.trained_by, v.started_at, clock_timestamp(),
 				extract(epoch FROM clock_timestamp() - v.started_at)
 			FROM jsonb_to_record(result || (info - 'result')) AS v (
@@ -602,31 +751,65 @@ BEGIN
 				rounds int, seed bigint, data_fingerprint text,
 				snapshot_lsn pg_lsn, snapshot pg_snapshot,
 				library_versions jsonb, champion_pr_auc double precision,
+				calibration text, truncated boolean,
 				peak_memory_bytes bigint, trained_by name,
 				extension_version text,
-				started_at timestamptz)) AS r;
+				started_at timestamptz)
+			LEFT JOIN (SELECT jsonb_object_agg(f.item ->> 'name', f.item -> 'transform') AS transform
+				FROM jsonb_array_elements(result -> 'features') AS f (item)
+				WHERE f.item ? 'transform') AS imported
+				ON v.origin = 'import') AS r;
 
 	INSERT INTO churn.features
-		(model, version, position, name, kind, type, categories, importance)
+		(model, version, position, name, kind, type, categories, transform,
+		 importance, mean_abs_shap)
 		SELECT m.name, register_version.version, f.position, f.item ->> 'name',
 			f.item ->> 'kind', f.item ->> 'type',
 			CASE WHEN f.item ->> 'kind' = 'category' THEN
 				ARRAY(SELECT c.text FROM jsonb_array_elements_text(f.item -> 'categories')
 					  WITH ORDINALITY AS c (text, code) ORDER BY c.code) END,
-			(f.item ->> 'importance')::double precision
+			f.item ->> 'transform',
+			(f.item ->> 'importance')::double precision,
+			(f.item ->> 'mean_abs_shap')::double precision
 		FROM jsonb_array_elements(result -> 'features')
 			WITH ORDINALITY AS f (item, position);
 
-	INSERT INTO churn.metrics (model, version, dataset, metric, value, spread, n)
-		SELECT m.name, register_version.version, x.dataset, x.metric, x.value,
-			x.spread, x.n
+	INSERT INTO churn.metrics
+		(model, version, dataset, metric, candidate, value, spread, n, folds)
+		SELECT m.name, register_version.version, x.dataset, x.metric,
+			coalesce(x.candidate, ''), x.value, x.spread, x.n, x.folds
 		FROM jsonb_to_recordset(result -> 'metrics') AS x
-			(dataset text, metric text, value double precision,
-			 spread double precision, n bigint);
+			(dataset text, metric text, candidate text, value double precision,
+			 spread double precision, n bigint, folds double precision[]);
+
+	INSERT INTO churn.candidates
+		(model, version, candidate, rank, algorithm, chosen, reason, params,
+		 members, rounds, seconds)
+		SELECT m.name, register_version.version, x.candidate, x.rank,
+			x.algorithm, x.chosen, x.reason, x.params, x.members, x.rounds,
+			x.seconds
+		FROM jsonb_to_recordset(result -> 'candidates') AS x
+			(candidate text, rank int, algorithm text, chosen boolean,
+			 reason text, params jsonb, members text[], rounds int,
+			 seconds double precision);
+
+	-- an imported version has none, and no older trainer sends any
+	INSERT INTO churn.data_issues (model, version, source, relation, severity,
+			kind, feature, other_feature, statistic, value, rows, message, detail)
+		SELECT m.name, register_version.version, 'train', info ->> 'source',
+			i.item ->> 'severity', i.item ->> 'kind', i.item ->> 'feature',
+			i.item ->> 'other_feature', i.item ->> 'statistic',
+			(i.item ->> 'value')::double precision,
+			(i.item ->> 'rows')::bigint, i.item ->> 'message',
+			i.item ->> 'detail'
+		FROM jsonb_array_elements(coalesce(result -> 'issues', '[]'))
+			WITH ORDINALITY AS i (item, position)
+		ORDER BY i.position;
 
 	SELECT value INTO new_pr_auc FROM churn.metrics x
 		WHERE x.model = m.name AND x.version = register_version.version
-			AND x.dataset = 'test' AND x.metric = 'pr_auc';
+			AND x.dataset = 'test' AND x.metric = 'pr_auc'
+			AND x.candidate = '';
 	promoted := true;
 	IF info ->> 'promote' = 'always' THEN
 		reason := 'options ask for it always';
@@ -661,7 +844,7 @@ RETURNS bytea
 AS 'MODULE_PATHNAME', 'churn_export'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000;
 COMMENT ON FUNCTION churn_export(text, int, text) IS
-'model file of XGBoost, as Booster.load_model() reads it; format is ubj or json, version the champion by default';
+'model file: XGBoost''s own, as Booster.load_model() reads it, for versions of one XGBoost ensemble, else a document of churn''s own; format is ubj or json, version the champion by default';
 
 CREATE FUNCTION churn_import(model text, artifact bytea,
 							 features jsonb DEFAULT NULL,
@@ -676,7 +859,7 @@ CREATE FUNCTION churn_import(model text, artifact bytea,
 AS 'MODULE_PATHNAME', 'churn_import'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000;
 COMMENT ON FUNCTION churn_import(text, bytea, jsonb, text, text, text, text, double precision, jsonb) IS
-'registers a model file of XGBoost (JSON or UBJ) as a new version';
+'registers a model file of XGBoost, or what churn_export() wrote (JSON or UBJ), as a new version';
 
 --
 -- 5. Sample data
@@ -714,13 +897,233 @@ COMMENT ON FUNCTION churn_sample_customers(bigint, bigint) IS
 'Returns n generated telecom customers whose columns, and who of them churns, are distributed like real ones; the same n and seed give the same rows';
 
 --
--- 6. Privileges
+-- 6. Metrics
+--
+-- The states are bytea, not internal, and can be combined: aggregates run in
+-- parallel and can be pushed down to other nodes.
+
+CREATE FUNCTION churn.rank_add(state bytea, score double precision, churned boolean)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_rank_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.rank_add(bytea, double precision, boolean) IS
+'internal: adds a row to a ranking';
+
+CREATE FUNCTION churn.lift_add(state bytea, score double precision, churned boolean,
+						   fraction double precision)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_lift_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.lift_add(bytea, double precision, boolean, double precision) IS
+'internal: adds a row to a ranking of which the top fraction is looked at';
+
+CREATE FUNCTION churn.rank_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_rank_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.rank_combine(bytea, bytea) IS
+'internal: puts two rankings together';
+
+CREATE FUNCTION churn.pr_auc_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_pr_auc_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.pr_auc_final(bytea) IS
+'internal: average precision of a ranking';
+
+CREATE FUNCTION churn.roc_auc_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_roc_auc_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.roc_auc_final(bytea) IS
+'internal: area under the ROC curve of a ranking';
+
+CREATE FUNCTION churn.lift_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_lift_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.lift_final(bytea) IS
+'internal: lift of a ranking';
+
+CREATE FUNCTION churn.log_loss_add(state bytea, score double precision, churned boolean)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_log_loss_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.log_loss_add(bytea, double precision, boolean) IS
+'internal: adds a row''s log loss';
+
+CREATE FUNCTION churn.brier_add(state bytea, score double precision, churned boolean)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_brier_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.brier_add(bytea, double precision, boolean) IS
+'internal: adds a row''s squared error';
+
+CREATE FUNCTION churn.mean_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_mean_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.mean_combine(bytea, bytea) IS
+'internal: puts two sums together';
+
+CREATE FUNCTION churn.mean_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_mean_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.mean_final(bytea) IS
+'internal: mean over the rows';
+
+CREATE FUNCTION churn.ece_add(state bytea, score double precision, churned boolean)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_ece_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.ece_add(bytea, double precision, boolean) IS
+'internal: adds a row to its bin';
+
+CREATE FUNCTION churn.ece_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_ece_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.ece_combine(bytea, bytea) IS
+'internal: puts the bins of two states together';
+
+CREATE FUNCTION churn.ece_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_ece_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.ece_final(bytea) IS
+'internal: expected calibration error of the bins';
+
+CREATE FUNCTION churn.confusion_add(state bytea, score double precision, churned boolean,
+								threshold double precision)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_confusion_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.confusion_add(bytea, double precision, boolean, double precision) IS
+'internal: counts a row''s decision';
+
+CREATE FUNCTION churn.confusion_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_confusion_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.confusion_combine(bytea, bytea) IS
+'internal: puts two counts of decisions together';
+
+CREATE FUNCTION churn.f1_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_f1_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.f1_final(bytea) IS
+'internal: F1 of counted decisions';
+
+CREATE FUNCTION churn.precision_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_precision_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.precision_final(bytea) IS
+'internal: precision of counted decisions';
+
+CREATE FUNCTION churn.recall_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_recall_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.recall_final(bytea) IS
+'internal: recall of counted decisions';
+
+CREATE AGGREGATE churn_pr_auc(score double precision, churned boolean) (
+	SFUNC = churn.rank_add, STYPE = bytea, SSPACE = 1024, INITCOND = '',
+	COMBINEFUNC = churn.rank_combine, FINALFUNC = churn.pr_auc_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_pr_auc(double precision, boolean) IS
+'area under the precision-recall curve (average precision); null unless some rows churned and some did not';
+
+CREATE AGGREGATE churn_roc_auc(score double precision, churned boolean) (
+	SFUNC = churn.rank_add, STYPE = bytea, SSPACE = 1024, INITCOND = '',
+	COMBINEFUNC = churn.rank_combine, FINALFUNC = churn.roc_auc_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_roc_auc(double precision, boolean) IS
+'area under the ROC curve; null unless some rows churned and some did not';
+
+CREATE AGGREGATE churn_lift(score double precision, churned boolean, fraction double precision) (
+	SFUNC = churn.lift_add, STYPE = bytea, SSPACE = 1024, INITCOND = '',
+	COMBINEFUNC = churn.rank_combine, FINALFUNC = churn.lift_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_lift(double precision, boolean, double precision) IS
+'how many times as often the top fraction by score churns as all; null if no row churned';
+
+CREATE AGGREGATE churn_log_loss(score double precision, churned boolean) (
+	SFUNC = churn.log_loss_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.mean_combine, FINALFUNC = churn.mean_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_log_loss(double precision, boolean) IS
+'mean negative log-likelihood of scores between 0 and 1';
+
+CREATE AGGREGATE churn_brier(score double precision, churned boolean) (
+	SFUNC = churn.brier_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.mean_combine, FINALFUNC = churn.mean_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_brier(double precision, boolean) IS
+'mean squared error of scores between 0 and 1';
+
+CREATE AGGREGATE churn_ece(score double precision, churned boolean) (
+	SFUNC = churn.ece_add, STYPE = bytea, SSPACE = 448, INITCOND = '',
+	COMBINEFUNC = churn.ece_combine, FINALFUNC = churn.ece_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_ece(double precision, boolean) IS
+'expected calibration error of scores between 0 and 1, over 10 bins of equal width';
+
+CREATE AGGREGATE churn_f1(score double precision, churned boolean, threshold double precision) (
+	SFUNC = churn.confusion_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.confusion_combine, FINALFUNC = churn.f1_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_f1(double precision, boolean, double precision) IS
+'F1 of saying churn where score >= threshold';
+
+CREATE AGGREGATE churn_precision(score double precision, churned boolean, threshold double precision) (
+	SFUNC = churn.confusion_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.confusion_combine, FINALFUNC = churn.precision_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_precision(double precision, boolean, double precision) IS
+'share that churned of the rows with score >= threshold; 0 if there are none';
+
+CREATE AGGREGATE churn_recall(score double precision, churned boolean, threshold double precision) (
+	SFUNC = churn.confusion_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.confusion_combine, FINALFUNC = churn.recall_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_recall(double precision, boolean, double precision) IS
+'share with score >= threshold of the rows that churned; 0 if there are none';
+
+CREATE FUNCTION churn_evaluate(model text, source text DEFAULT NULL,
+							   version int DEFAULT NULL,
+							   label text DEFAULT NULL,
+							   positive text DEFAULT NULL,
+							   part text DEFAULT NULL,
+							   resamples int DEFAULT NULL)
+RETURNS TABLE (metric text, value double precision,
+			   ci_low double precision, ci_high double precision, n bigint)
+AS 'MODULE_PATHNAME', 'churn_evaluate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 11;
+COMMENT ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) IS
+'scores the labelled rows of a source, the model''s own test rows by default, and measures the scores, with 95 % bootstrap intervals';
+
+--
+-- 7. Privileges
 --
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.
 
-REVOKE ALL ON FUNCTION churn_rescore(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_rescore(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_train(text, text, text, text, text, text, text[], jsonb, jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_promote(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rollback(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drop_model(text, int) FROM PUBLIC;

@@ -64,7 +64,7 @@ SELECT j #>> '{learner,objective,name}' AS objective, j #>> '{learner,gradient_b
 
 -- so is a trained one
 CREATE TABLE import_trained AS SELECT * FROM churn_sample_customers(600, 4);
-SELECT version FROM churn_train('import_trained', 'churn', key => 'customer_id', model => 'trained', params => '{"rounds": 5}');
+SELECT version FROM churn_train('import_trained', 'churn', key => 'customer_id', model => 'trained', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT features, trees FROM churn_import('again', churn_export('trained'));
 SELECT features, trees FROM churn_import('again', churn_export('trained', format => 'json'), options => '{"promote": "always"}');
 SELECT b.version, a.compiled = b.compiled AS compiled, a.threshold = b.threshold AS threshold, b.version = 2 OR a.artifact = b.artifact AS artifact

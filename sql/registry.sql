@@ -10,7 +10,7 @@ SELECT churn_score(c) FROM registry_customers c;
 CREATE FUNCTION registry_train(depth int, options jsonb DEFAULT NULL)
 RETURNS TABLE (version int, promoted boolean) LANGUAGE sql AS $$
 	SELECT t.version, t.promoted FROM churn_train('registry_customers', 'churn', model => 'reg',
-		params => jsonb_build_object('rounds', 5 * depth, 'max_depth', depth), options => options) AS t
+		params => jsonb_build_object('rounds', 5 * depth, 'max_depth', depth), options => coalesce(options, '{}') || '{"folds": 0}', algorithm => 'xgboost') AS t
 $$;
 SELECT * FROM registry_train(1);
 SELECT * FROM registry_train(3, '{"promote": "never"}');
@@ -67,7 +67,7 @@ PREPARE p AS SELECT (churn_predict(c)).version, churn_score(c) = churn_score(c, 
 	FROM registry_customers c ORDER BY customer_id LIMIT 1;
 EXECUTE p;
 SELECT version, promoted FROM churn_train('registry_customers', 'churn', model => 'reg', exclude => '{contract,tenure}',
-	params => '{"rounds": 5}', options => '{"promote": "always"}');
+	params => '{"rounds": 5}', options => '{"folds": 0, "promote": "always"}', algorithm => 'xgboost');
 EXECUTE p;
 DEALLOCATE p;
 
@@ -154,11 +154,11 @@ SELECT churn_score(c) IS NOT NULL AS fine FROM registry_customers c LIMIT 1;
 -- which model, when none is named
 CREATE TABLE registry_others AS SELECT * FROM registry_customers;
 SELECT churn_score(c) IS NOT NULL AS the_only_one FROM registry_others c LIMIT 1;
-SELECT model FROM churn_train('registry_others', 'churn', params => '{"rounds": 3}');
+SELECT model FROM churn_train('registry_others', 'churn', params => '{"rounds": 3}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT (churn_predict(c)).model FROM registry_others c LIMIT 1;
 SELECT (churn_predict(c)).model FROM registry_customers c LIMIT 1;
 SELECT (churn_predict(c)).model FROM (SELECT * FROM registry_customers) AS c LIMIT 1;
-SELECT model FROM churn_train('registry_others', 'churn', model => 'again', params => '{"rounds": 3}');
+SELECT model FROM churn_train('registry_others', 'churn', model => 'again', params => '{"rounds": 3}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT (churn_predict(c)).model FROM registry_others c LIMIT 1;
 UPDATE churn.models SET champion = NULL WHERE name = 'again';
 SELECT churn_score(c, 'again') FROM registry_others c LIMIT 1;
@@ -177,18 +177,18 @@ CREATE ROLE regress_churn_analyst;
 SET ROLE regress_churn_nobody;
 SELECT * FROM churn.models;
 SELECT churn_score(c) FROM registry_customers c;
-SELECT churn_train('registry_customers', 'churn');
+SELECT churn_train('registry_customers', 'churn', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_promote('reg', 1);
 SELECT churn_export('reg');
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION churn_train, churn_rescore TO regress_churn_analyst;
 SET ROLE regress_churn_analyst;
-SELECT version FROM churn_train('registry_customers', 'churn');
+SELECT version FROM churn_train('registry_customers', 'churn', algorithm => 'xgboost', options => '{"folds": 0}');
 RESET ROLE;
 GRANT SELECT ON registry_customers TO regress_churn_analyst;
 SET ROLE regress_churn_analyst;
-SELECT version FROM churn_train('registry_customers', 'churn', model => 'reg');
-SELECT version FROM churn_train('registry_customers', 'churn', model => 'mine', params => '{"rounds": 3}');
+SELECT version FROM churn_train('registry_customers', 'churn', model => 'reg', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT version FROM churn_train('registry_customers', 'churn', model => 'mine', params => '{"rounds": 3}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_score(c, 'mine') IS NOT NULL AS fine FROM registry_customers c LIMIT 1;
 SELECT churn_rescore('mine');
 RESET ROLE;

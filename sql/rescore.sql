@@ -4,7 +4,7 @@
 SET client_min_messages = warning;
 CREATE TABLE rescore_customers AS SELECT * FROM churn_sample_customers(1500, 5);
 ALTER TABLE rescore_customers ADD PRIMARY KEY (customer_id);
-SELECT version FROM churn_train('rescore_customers', 'churn', params => '{"rounds": 10}');
+SELECT version FROM churn_train('rescore_customers', 'churn', params => '{"rounds": 10}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_rescore('rescore_customers');
 SELECT count(*), count(*) FILTER (WHERE p.score IS DISTINCT FROM churn_score(c)) AS differ,
 	count(*) FILTER (WHERE p.band IS DISTINCT FROM (churn_predict(c)).band) AS bands_differ,
@@ -29,7 +29,7 @@ SELECT count(*) FILTER (WHERE p.score IS DISTINCT FROM churn_score(c)) AS differ
 	FROM rescore_customers c FULL JOIN churn.predictions p ON p.customer_key = c.customer_id;
 
 -- another version: its number is written even where the score is the same
-SELECT version, promoted FROM churn_train('rescore_customers', 'churn', params => '{"rounds": 10}', options => '{"promote": "always"}');
+SELECT version, promoted FROM churn_train('rescore_customers', 'churn', params => '{"rounds": 10}', options => '{"folds": 0, "promote": "always"}', algorithm => 'xgboost');
 SELECT churn_rescore('rescore_customers') = count(*) AS all_written FROM rescore_customers;
 SELECT DISTINCT version FROM churn.predictions;
 BEGIN;
@@ -40,11 +40,11 @@ SELECT DISTINCT version FROM churn.predictions;
 
 -- a query as source, integer keys, an empty source
 SELECT version FROM churn_train('SELECT tenure::bigint * 1000000 + row_number() OVER (ORDER BY customer_id) AS id, contract, tenure, monthly_charges, churn FROM rescore_customers',
-	'churn', key => 'id', model => 'query', params => '{"rounds": 5}');
+	'churn', key => 'id', model => 'query', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_rescore('query');
 SELECT count(*), bool_and(customer_key::bigint > 0) AS integers FROM churn.predictions WHERE model = 'query';
 CREATE VIEW rescore_view AS SELECT * FROM rescore_customers;
-SELECT version FROM churn_train('rescore_view', 'churn', key => 'customer_id', model => 'view', params => '{"rounds": 5}');
+SELECT version FROM churn_train('rescore_view', 'churn', key => 'customer_id', model => 'view', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_rescore('view');
 CREATE TABLE rescore_saved AS SELECT * FROM rescore_customers;
 DELETE FROM rescore_customers;
@@ -60,7 +60,7 @@ ALTER TABLE rescore_customers ALTER customer_id DROP NOT NULL;
 UPDATE rescore_customers SET customer_id = NULL;
 SELECT churn_rescore('view');
 SELECT churn_rescore('nobody');
-SELECT version FROM churn_train('rescore_saved', 'churn', model => 'keyless', params => '{"rounds": 5}');
+SELECT version FROM churn_train('rescore_saved', 'churn', model => 'keyless', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_rescore('keyless');
 DROP VIEW rescore_view;
 SELECT churn_rescore('view');

@@ -22,7 +22,7 @@ SELECT model, version, algorithm, promoted, pr_auc BETWEEN 0.4 AND 0.9 AS pr_auc
 	threshold BETWEEN 0.05 AND 0.8 AS threshold, rows, seconds > 0 AS seconds
 	FROM churn_train('train_customers', 'churn', model => 'train',
 					 exclude => '{churn_boolean,churn_integer,churn_numeric,churn_enum,churn_words,churn_float}',
-					 params => '{"rounds": 10}', options => '{"seed": 1}');
+					 params => '{"rounds": 10}', options => '{"folds": 0, "seed": 1}', algorithm => 'xgboost');
 SELECT name, source, source_relation, key, label, positive, owner = current_user AS owner,
 	champion, last_version, split_seed FROM churn.models WHERE name = 'train';
 SELECT version, algorithm, origin, source, source_relation, key, label, exclude,
@@ -50,7 +50,7 @@ CREATE FUNCTION train(source text, label text, key text DEFAULT NULL,
 RETURNS int LANGUAGE sql AS $$
 	SELECT version FROM churn_train(source, label, key => key, model => model,
 		positive => positive, exclude => exclude, params => '{"rounds": 5}',
-		options => options) $$;
+		options => options || '{"folds": 0}', algorithm => 'xgboost') $$;
 CREATE VIEW train_same AS
 	SELECT version, source, data_fingerprint = first_value(data_fingerprint) OVER w AS data,
 		sha256 = first_value(sha256) OVER w AS model
@@ -166,8 +166,8 @@ DO $$ BEGIN PERFORM churn_drop_model('train_same'); END $$;
 CREATE FUNCTION train_result(source text, options jsonb DEFAULT NULL, rounds int DEFAULT 5)
 RETURNS TABLE (version int, promoted boolean) LANGUAGE sql AS $$
 	SELECT version, promoted FROM churn_train(source, 'churn', key => 'customer_id',
-		model => 'train_same', options => options,
-		params => jsonb_build_object('rounds', rounds)) $$;
+		model => 'train_same', options => coalesce(options, '{}') || '{"folds": 0}',
+		params => jsonb_build_object('rounds', rounds), algorithm => 'xgboost') $$;
 SELECT * FROM train_result('train_slim', rounds => 1);
 SELECT * FROM train_result('train_slim', rounds => 1);
 SELECT * FROM train_result('train_slim', '{"promote": "always"}', 1);
@@ -187,7 +187,7 @@ RESET churn.trainer;
 SELECT * FROM train_result('SELECT customer_id, tenure, monthly_charges, churn FROM train_slim');
 -- columns that only the champion needs are read all the same
 SELECT version, promoted FROM churn_train('train_slim', 'churn', model => 'train_same',
-	exclude => '{contract}', params => '{"rounds": 1}');
+	exclude => '{contract}', params => '{"rounds": 1}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT champion_pr_auc IS NOT NULL AS compared FROM churn.model_versions
 	WHERE model = 'train_same' ORDER BY version DESC LIMIT 1;
 
@@ -206,7 +206,7 @@ SELECT count(*) FROM churn.models WHERE name = 'train_gone';
 -- nor does a block that catches the error, and the next training works
 DO $$
 BEGIN
-	PERFORM churn_train('train_slim', 'churn', params => '{"rounds": -1}');
+	PERFORM churn_train('train_slim', 'churn', params => '{"rounds": -1}', algorithm => 'xgboost', options => '{"folds": 0}');
 EXCEPTION WHEN invalid_parameter_value THEN
 	PERFORM train('train_slim', 'churn');
 END $$;
@@ -219,22 +219,22 @@ GRANT USAGE ON SCHEMA churn TO regress_churn_analyst, regress_churn_other;
 GRANT SELECT (customer_id, tenure, monthly_charges, churn) ON train_slim TO regress_churn_analyst;
 GRANT SELECT ON train_slim TO regress_churn_other;
 SET ROLE regress_churn_analyst;
-SELECT version FROM churn_train('train_slim', 'churn');
-SELECT version FROM churn_train('train_slim', 'churn', exclude => '{gender,contract}', params => '{"rounds": 5}');
-SELECT version FROM churn_train('train_slim', 'churn', model => 'train_same');
+SELECT version FROM churn_train('train_slim', 'churn', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT version FROM churn_train('train_slim', 'churn', exclude => '{gender,contract}', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT version FROM churn_train('train_slim', 'churn', model => 'train_same', algorithm => 'xgboost', options => '{"folds": 0}');
 RESET ROLE;
 SELECT name, owner, trained_by FROM churn.models JOIN churn.model_versions ON model = name WHERE name = 'train_slim';
 ALTER TABLE train_slim ENABLE ROW LEVEL SECURITY;
 CREATE POLICY train_policy ON train_slim USING (gender = 'Male');
 SET ROLE regress_churn_other;
-SELECT version FROM churn_train('train_slim', 'churn');
+SELECT version FROM churn_train('train_slim', 'churn', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT version, rows BETWEEN 600 AND 900 AS half
-	FROM churn_train('train_slim', 'churn', model => 'train_other', params => '{"rounds": 5}');
+	FROM churn_train('train_slim', 'churn', model => 'train_other', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 RESET ROLE;
 -- a member of the owner's role may go on with its model
 GRANT regress_churn_analyst TO regress_churn_other;
 SET ROLE regress_churn_other;
-SELECT version FROM churn_train('train_slim', 'churn', params => '{"rounds": 5}');
+SELECT version FROM churn_train('train_slim', 'churn', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 RESET ROLE;
 SELECT owner, trained_by FROM churn.models JOIN churn.model_versions ON model = name
 	WHERE name = 'train_slim' ORDER BY version;

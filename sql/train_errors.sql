@@ -10,7 +10,7 @@ ALTER TABLE trouble ADD PRIMARY KEY (id);
 -- arguments
 SELECT churn_train(NULL, 'Churned');
 SELECT churn_train('trouble', NULL);
-SELECT churn_train('trouble', 'Churned', transform => '{"x": "months / 12"}');
+SELECT churn_train('trouble', 'Churned', transform => '{"x": 12}');
 SELECT churn_train('trouble', 'Churned', transform => '[]');
 SELECT churn_train('trouble', 'Churned', params => '[1]');
 SELECT churn_train('trouble', 'Churned', options => '"never"');
@@ -102,7 +102,10 @@ SELECT churn_train('SELECT repeat(''k'', 1025) AS k, * FROM trouble', 'Churned',
 SELECT churn_train('SELECT array_fill(id, ARRAY[600]) AS k, months, "Churned" FROM trouble', 'Churned', key => 'k', model => 'trouble');
 
 -- what the trainer finds, after the rows are read
-SELECT churn_train('trouble', 'Churned', params => '{"no_such_param": 1}');
+SELECT churn_train('trouble', 'Churned', params => '{"no_such_learner": {}}');
+SELECT churn_train('trouble', 'Churned', params => '{"xgboost": {"no_such_param": 1}}');
+SELECT churn_train('trouble', 'Churned', algorithm => 'xgboost', params => '{"no_such_param": 1}');
+SELECT churn_train('trouble', 'Churned', algorithm => 'xgboost', params => '{"max_depth": 1.5}');
 SELECT churn_train('trouble', 'Churned', options => '{"no_such_option": 1}');
 SELECT churn_train('trouble', 'Churned', algorithm => 'oracle');
 SELECT churn_train('SELECT id, months, CASE id % 3 WHEN 0 THEN NULL WHEN 1 THEN '' '' ELSE ''No'' END AS gone FROM trouble', 'gone', key => 'id', model => 'trouble');

@@ -125,40 +125,32 @@ tell_left_out(StringInfo typed, StringInfo identifying)
 static void
 check_features(const ChurnColumns *columns, const ChurnSource *source)
 {
-	if (columns->nfeatures == 0)
+	int			nfeatures = columns->nfeatures + columns->ntransforms;
+
+	if (nfeatures == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no column is left to train on"),
 				 errhint("Besides label and key the source needs at least one column that is a number, text, boolean, date or timestamp.")));
-	if (columns->nfeatures > CHURN_MAX_FEATURES)
+	if (nfeatures > CHURN_MAX_FEATURES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%d features exceed the limit of %d",
-						columns->nfeatures, CHURN_MAX_FEATURES),
+				 errmsg("%d features exceed the limit of %d", nfeatures,
+						CHURN_MAX_FEATURES),
 				 errhint("Name columns to leave out: exclude => '{...}'.")));
 }
 
 /*
- * Chooses the columns.
+ * Chooses the columns that are features.
  */
-ChurnColumns *
-churn_columns_choose(const ChurnSource *source, const char *label,
-					 const char *key, List *exclude, const char *as_of)
+static void
+choose_features(ChurnColumns *columns, const ChurnSource *source,
+				const Bitmapset *excluded)
 {
-	ChurnColumns *columns = palloc0(sizeof(ChurnColumns));
-	Bitmapset  *excluded = NULL;
 	StringInfoData typed;
 	StringInfoData identifying;
-	ListCell   *cell;
 	int			i;
 
-	columns->label = churn_source_column(source, label, "label");
-	choose_key(columns, source, key);
-	choose_as_of(columns, source, as_of);
-	foreach(cell, exclude)
-		excluded = bms_add_member(excluded,
-								  churn_source_column(source, lfirst(cell),
-													  "excluded"));
 	initStringInfo(&typed);
 	initStringInfo(&identifying);
 	columns->features = palloc(sizeof(int) * Max(source->desc->natts, 1));
@@ -179,76 +171,156 @@ churn_columns_choose(const ChurnSource *source, const char *label,
 			columns->features[columns->nfeatures++] = i;
 	}
 	tell_left_out(&typed, &identifying);
+}
+
+/*
+ * Complains of a transform's name that is none, or taken.
+ */
+static void
+check_transform_name(const ChurnTransform *transform,
+					 const ChurnSource *source)
+{
+	if (transform->name[0] == '\0' || strlen(transform->name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("name of transform \"%s\" is empty or too long",
+						transform->name),
+				 errdetail("A name has 1 to %d bytes.", NAMEDATALEN - 1)));
+	if (churn_find_column(source->desc, transform->name) >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("transform \"%s\" has the name of a column",
+						transform->name),
+				 errhint("Give it another name; to replace the column, exclude that.")));
+}
+
+/*
+ * Complains of a transform that uses the label or the key.
+ */
+static void
+check_transform_columns(const ChurnColumns *columns, const ChurnSource *source,
+						const ChurnTransform *transform,
+						const ChurnExpression *expression)
+{
+	int			i;
+
+	for (i = 0; i < expression->ncolumns; i++)
+	{
+		int			column = expression->columns[i];
+		bool		label = column == columns->label;
+
+		if (!label && column != columns->key)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("transform \"%s\" must not use the %s, column \"%s\"",
+						transform->name, label ? "label" : "key",
+						NameStr(TupleDescAttr(source->desc,
+											  column)->attname)),
+				 errdetail("The expression is: %s", transform->text),
+				 label ?
+				 errhint("What is to be foretold is not known when customers are scored.") :
+				 errhint("A key tells customers apart, and nothing about the next one.")));
+	}
+}
+
+/*
+ * Complains of a type that cannot be a feature's or a condition's.
+ */
+static void
+check_transform_type(const ChurnTransform *transform, Oid type, bool rules)
+{
+	ChurnReader reader;
+
+	churn_reader_init(&reader, type);
+	if (rules && reader.kind != CHURN_COLUMN_BOOLEAN)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("condition of %s is of type %s, not boolean",
+						transform->name, format_type_be(type)),
+				 errdetail("The condition is: %s", transform->text)));
+	if (reader.kind == CHURN_COLUMN_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("transform \"%s\" is of type %s, which cannot be a feature",
+						transform->name, format_type_be(type)),
+				 errdetail("The expression is: %s", transform->text),
+				 errhint("It must be a number, text, boolean, date or timestamp.")));
+}
+
+/*
+ * Adds the features that are computed.
+ */
+static void
+choose_transforms(ChurnColumns *columns, const ChurnSource *source,
+				  List *transforms, bool rules)
+{
+	int			n = list_length(transforms);
+	ListCell   *cell;
+
+	columns->transforms = palloc(sizeof(ChurnTransform) * Max(n, 1));
+	columns->transform_types = palloc(sizeof(Oid) * Max(n, 1));
+	foreach(cell, transforms)
+	{
+		const ChurnTransform *transform = lfirst(cell);
+		ChurnExpression *expression;
+		int			i;
+
+		if (!rules)
+			check_transform_name(transform, source);
+		expression = churn_transform_parse(transform, source->desc);
+		check_transform_columns(columns, source, transform, expression);
+		check_transform_type(transform, expression->type, rules);
+		for (i = 0; i < expression->ncolumns; i++)
+			columns->transform_columns =
+				bms_add_member(columns->transform_columns,
+							   expression->columns[i]);
+		columns->transforms[columns->ntransforms] = *transform;
+		columns->transform_types[columns->ntransforms++] = expression->type;
+	}
+}
+
+/*
+ * Chooses the columns.
+ */
+ChurnColumns *
+churn_columns_choose(const ChurnSource *source, const char *label,
+					 const char *key, List *exclude, const char *as_of,
+					 List *transforms, bool rules)
+{
+	ChurnColumns *columns = palloc0(sizeof(ChurnColumns));
+	Bitmapset  *excluded = NULL;
+	ListCell   *cell;
+
+	columns->label = churn_source_column(source, label, "label");
+	choose_key(columns, source, key);
+	choose_as_of(columns, source, as_of);
+	foreach(cell, exclude)
+		excluded = bms_add_member(excluded,
+								  churn_source_column(source, lfirst(cell),
+													  "excluded"));
+	if (!rules)
+		choose_features(columns, source, excluded);
+	choose_transforms(columns, source, transforms, rules);
 	check_features(columns, source);
 	return columns;
 }
 
 /*
- * Whether a column can serve as a feature.  The rule is that of
- * churn_row_map(), which complains where this says no.
- */
-static bool
-column_fits(const ChurnFeature *feature, TupleDesc desc)
-{
-	int			column = churn_find_column(desc, feature->name);
-	ChurnReader reader;
-
-	if (column < 0)
-		return false;
-	churn_reader_init(&reader, TupleDescAttr(desc, column)->atttypid);
-	return churn_feature_fits(feature, reader.kind);
-}
-
-/*
- * Whether a model can score the rows of the source.
- */
-bool
-churn_columns_fit(const ChurnModel *model, TupleDesc desc)
-{
-	uint32		i;
-
-	for (i = 0; i < model->nfeatures; i++)
-	{
-		if (!column_fits(&model->features[i], desc))
-			return false;
-	}
-	if (model->as_of == CHURN_AS_OF_COLUMN)
-	{
-		int			column = churn_find_column(desc, model->as_of_column);
-		ChurnReader reader;
-
-		if (column < 0)
-			return false;
-		churn_reader_init(&reader, TupleDescAttr(desc, column)->atttypid);
-		return reader.kind == CHURN_COLUMN_AGE;
-	}
-	return true;
-}
-
-/*
- * The columns that training, and the model unless it is NULL, read.
+ * The columns of the source that training reads.
  */
 Bitmapset *
-churn_columns_needed(const ChurnColumns *columns, const ChurnModel *model,
-					 TupleDesc desc)
+churn_columns_needed(const ChurnColumns *columns)
 {
-	Bitmapset  *needed = bms_make_singleton(columns->label);
+	Bitmapset  *needed = bms_copy(columns->transform_columns);
 	int			i;
 
+	needed = bms_add_member(needed, columns->label);
 	if (columns->key >= 0)
 		needed = bms_add_member(needed, columns->key);
 	if (columns->as_of >= 0)
 		needed = bms_add_member(needed, columns->as_of);
 	for (i = 0; i < columns->nfeatures; i++)
 		needed = bms_add_member(needed, columns->features[i]);
-	if (model == NULL)
-		return needed;
-	for (i = 0; i < (int) model->nfeatures; i++)
-		needed = bms_add_member(needed,
-								churn_find_column(desc,
-												  model->features[i].name));
-	if (model->as_of == CHURN_AS_OF_COLUMN)
-		needed = bms_add_member(needed,
-								churn_find_column(desc, model->as_of_column));
 	return needed;
 }

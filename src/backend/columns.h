@@ -17,23 +17,24 @@ typedef struct ChurnColumns
 	DateADT		as_of_day;		/* ages count from it if as_of is -1 */
 	int			nfeatures;
 	int		   *features;
+	int			ntransforms;	/* features that are computed, after these */
+	ChurnTransform *transforms;
+	Oid		   *transform_types;
+	Bitmapset  *transform_columns;	/* what they use */
 } ChurnColumns;
 
 /*
  * Chooses the columns.  key, exclude (a list of strings) and as_of may be
- * NULL; as_of is a date or the name of a column.  Tells the client what was
- * left out.
+ * NULL; as_of is a date or the name of a column.  transforms is a list of
+ * ChurnTransform; if they are rules, each is a condition, and there are no
+ * other features.  Tells the client what was left out.
  */
 extern ChurnColumns *churn_columns_choose(const ChurnSource *source,
 										  const char *label, const char *key,
-										  List *exclude, const char *as_of);
+										  List *exclude, const char *as_of,
+										  List *transforms, bool rules);
 
-/* Whether a model can score the rows of the source. */
-extern bool churn_columns_fit(const ChurnModel *model, TupleDesc desc);
-
-/* The columns that training, and the model unless it is NULL, read. */
-extern Bitmapset *churn_columns_needed(const ChurnColumns *columns,
-									   const ChurnModel *model,
-									   TupleDesc desc);
+/* The columns of the source that training reads. */
+extern Bitmapset *churn_columns_needed(const ChurnColumns *columns);
 
 #endif							/* CHURN_COLUMNS_H */

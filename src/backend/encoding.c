@@ -116,9 +116,13 @@ churn_model_from_utf8(ChurnModel *model, ChurnArena *arena,
 	for (i = 0; i < model->nfeatures; i++)
 	{
 		ChurnFeature *feature = &model->features[i];
+		bool		transform = feature->transform != NULL;
 
 		feature->name = convert(feature->name, arena, error);
+		if (feature->transform != NULL)
+			feature->transform = convert(feature->transform, arena, error);
 		if (feature->name == NULL ||
+			(transform && feature->transform == NULL) ||
 			!convert_categories(feature, arena, error))
 			return false;
 	}

@@ -4,290 +4,17 @@
  */
 #include "postgres.h"
 
-#include <float.h>
 #include <math.h>
 
-#include "access/htup_details.h"
-#include "access/xact.h"
-#include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/numeric.h"
-#include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 #include "churn/dictionary.h"
 #include "churn/number.h"
 
 #include "compat.h"
 #include "features.h"
-
-/*
- * Tells how to read a column of the given type.  Domains are looked through,
- * so that a domain over text is text.
- */
-void
-churn_reader_init(ChurnReader *reader, Oid type)
-{
-	/* no look-up for the types that most columns have */
-	Oid			base = type == TEXTOID || type == INT4OID ||
-	type == FLOAT8OID || type == NUMERICOID || type == BOOLOID ?
-	type : getBaseType(type);
-
-	reader->type = base;
-	reader->is_enum = false;
-	switch (base)
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case FLOAT4OID:
-		case FLOAT8OID:
-		case NUMERICOID:
-			reader->kind = CHURN_COLUMN_NUMBER;
-			break;
-		case BOOLOID:
-			reader->kind = CHURN_COLUMN_BOOLEAN;
-			break;
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-		case NAMEOID:
-		case CHAROID:
-			reader->kind = CHURN_COLUMN_TEXT;
-			break;
-		case DATEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			reader->kind = CHURN_COLUMN_AGE;
-			break;
-		default:
-			reader->is_enum = type_is_enum(base);
-			reader->kind = reader->is_enum ? CHURN_COLUMN_TEXT :
-				CHURN_COLUMN_NONE;
-			break;
-	}
-}
-
-/*
- * The name of a kind in the trainer's configuration; NULL for none.
- */
-const char *
-churn_column_kind_name(ChurnColumnKind kind)
-{
-	switch (kind)
-	{
-		case CHURN_COLUMN_NUMBER:
-			return "number";
-		case CHURN_COLUMN_BOOLEAN:
-			return "boolean";
-		case CHURN_COLUMN_TEXT:
-			return "text";
-		case CHURN_COLUMN_AGE:
-			return "age";
-		case CHURN_COLUMN_NONE:
-			break;
-	}
-	return NULL;
-}
-
-/*
- * Rounds a double to the float that training and scoring both see: NaN stays
- * (it is missing), what a float cannot hold becomes the largest float.
- */
-static inline float
-clamp_float(double x)
-{
-	if (x > FLT_MAX)
-		return FLT_MAX;
-	if (x < -FLT_MAX)
-		return -FLT_MAX;
-	return (float) x;
-}
-
-/*
- * A numeric as a double, correctly rounded.  numeric_float8() goes by way of
- * text, so the common short numbers are read from their digits here: a value
- * of at most 15 decimal digits is an integer below 10^15 divided by a power
- * of ten no larger than 10^22, both exact in a double, and one division
- * rounds once (Clinger, "How to read floating point numbers accurately",
- * 1990).  The layout of a numeric on disk is stable: see numeric.c.
- */
-static double
-numeric_double(Datum value)
-{
-	static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7,
-		1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
-	1e20};
-	struct varlena *numeric = PG_DETOAST_DATUM_PACKED(value);
-	const char *data = VARDATA_ANY(numeric);
-	Size		size = VARSIZE_ANY_EXHDR(numeric);
-	uint16		header;
-
-	memcpy(&header, data, sizeof(header));
-	/* the short format has the two highest bits set to 10 */
-	if ((header & 0xC000) == 0x8000)
-	{
-		int			weight = (header & 0x0040 ? ~0x003F : 0) | (header & 0x003F);
-		int			ndigits = (size - sizeof(uint16)) / sizeof(int16);
-		int			exponent = 4 * (ndigits - 1 - weight);
-
-		if (ndigits == 0)
-			return 0.0;
-		/* four digits of base 10,000 are at most 16 decimal digits */
-		if (ndigits <= 4 && exponent >= 0 && exponent <= 20)
-		{
-			int64		sum = 0;
-			int			i;
-
-			for (i = 0; i < ndigits; i++)
-			{
-				int16		digit;
-
-				memcpy(&digit, data + sizeof(uint16) + i * sizeof(int16),
-					   sizeof(digit));
-				sum = sum * 10000 + digit;
-			}
-			if (sum <= INT64CONST(9007199254740992))
-			{
-				double		result = (double) sum / powers[exponent];
-
-				return (header & 0x2000) ? -result : result;
-			}
-		}
-	}
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
-											  value));
-}
-
-/*
- * The UTC date of a date or time; false if it is infinite.
- */
-bool
-churn_reader_day(const ChurnReader *reader, Datum value, DateADT *day)
-{
-	Timestamp	when;
-
-	if (reader->type == DATEOID)
-	{
-		*day = DatumGetDateADT(value);
-		return !DATE_NOT_FINITE(*day);
-	}
-	/* both kinds of timestamp count from 2000-01-01, with a zone in UTC */
-	when = DatumGetTimestamp(value);
-	if (TIMESTAMP_NOT_FINITE(when))
-		return false;
-	*day = (DateADT) (when / USECS_PER_DAY);
-	if (when % USECS_PER_DAY < 0)
-		(*day)--;
-	return true;
-}
-
-/*
- * The UTC date of the current statement, the same in parallel workers.
- */
-DateADT
-churn_statement_day(void)
-{
-	static const ChurnReader reader = {.kind = CHURN_COLUMN_AGE,
-	.type = TIMESTAMPTZOID};
-	DateADT		day = 0;
-
-	(void) churn_reader_day(&reader,
-							TimestampTzGetDatum(GetCurrentStatementStartTimestamp()),
-							&day);
-	return day;
-}
-
-/*
- * A value of a number, boolean or age column as a float.
- */
-float
-churn_reader_float(const ChurnReader *reader, Datum value, DateADT as_of)
-{
-	DateADT		day;
-
-	switch (reader->type)
-	{
-		case INT2OID:
-			return (float) DatumGetInt16(value);
-		case INT4OID:
-			return (float) DatumGetInt32(value);
-		case INT8OID:
-			return (float) DatumGetInt64(value);
-		case FLOAT4OID:
-			return clamp_float(DatumGetFloat4(value));
-		case FLOAT8OID:
-			return clamp_float(DatumGetFloat8(value));
-		case NUMERICOID:
-			return clamp_float(numeric_double(value));
-		case BOOLOID:
-			return DatumGetBool(value) ? 1.0f : 0.0f;
-		default:
-			if (!churn_reader_day(reader, value, &day))
-				return NAN;
-			return (float) ((double) as_of - (double) day);
-	}
-}
-
-/*
- * The label of an enum value, in the current memory context.
- */
-static const char *
-enum_text(Datum value, size_t *length)
-{
-	HeapTuple	tuple;
-	char	   *label;
-
-	tuple = SearchSysCache1(ENUMOID, value);
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("invalid internal value for enum: %u",
-						DatumGetObjectId(value))));
-	label = pstrdup(NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel));
-	ReleaseSysCache(tuple);
-	*length = strlen(label);
-	return label;
-}
-
-/*
- * The text of a text column, not terminated.  Compressed or out-of-line
- * values are detoasted into the current memory context; the others are not
- * copied.
- */
-const char *
-churn_reader_text(const ChurnReader *reader, Datum value, size_t *length)
-{
-	struct varlena *text;
-	const char *data;
-
-	if (reader->is_enum)
-		return enum_text(value, length);
-	if (reader->type == NAMEOID)
-	{
-		data = NameStr(*DatumGetName(value));
-		*length = strlen(data);
-		return data;
-	}
-	if (reader->type == CHAROID)
-	{
-		char	   *copy = palloc(1);
-
-		*copy = DatumGetChar(value);
-		*length = (*copy == '\0') ? 0 : 1;
-		return copy;
-	}
-	text = PG_DETOAST_DATUM_PACKED(value);
-
-	data = VARDATA_ANY(text);
-	*length = VARSIZE_ANY_EXHDR(text);
-	if (reader->type == BPCHAROID)
-		*length = bpchartruelen(unconstify(char *, data), *length);
-	return data;
-}
 
 /*
  * Whether values of a column can serve as values of a feature.
@@ -332,6 +59,10 @@ wanted(const ChurnFeature *feature)
 	return "something else";
 }
 
+/* Columns of fields that have none. */
+#define MISSING		(-1)
+#define DERIVED		(-2)
+
 /*
  * Complains of all the columns that a row lacks at once.
  */
@@ -347,7 +78,7 @@ missing_columns(const ChurnRowMap *map, const char *model_name)
 	initStringInfo(&names);
 	for (i = 0; i < model->nfeatures; i++)
 	{
-		if (map->fields[i].column >= 0)
+		if (map->fields[i].column != MISSING)
 			continue;
 		if (first == NULL)
 			first = model->features[i].name;
@@ -397,6 +128,138 @@ how_to_read(const ChurnFeature *feature, const ChurnReader *reader)
 }
 
 /*
+ * Whether a type is one of whole numbers, by its name.
+ */
+static bool
+is_whole(const char *type)
+{
+	return strcmp(type, "smallint") == 0 || strcmp(type, "integer") == 0 ||
+		strcmp(type, "bigint") == 0;
+}
+
+/*
+ * Complains unless a transform gives what it gave at training.  Kinds must
+ * fit, as those of columns; and what was a whole number must be one still,
+ * since a division of whole numbers is another than that of others.
+ */
+static void
+check_derived(const ChurnFeature *feature, const ChurnField *field, Oid type,
+			  const char *model_name)
+{
+	const char *now = format_type_be(type);
+
+	if (churn_feature_fits(feature, field->reader.kind) &&
+		(feature->kind != CHURN_FEATURE_NUMBER || feature->type[0] == '\0' ||
+		 is_whole(feature->type) == is_whole(now)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("transform \"%s\" of model \"%s\" is of type %s, but the model needs %s",
+					feature->name, model_name, now,
+					feature->type[0] != '\0' ? feature->type :
+					wanted(feature)),
+			 errdetail("The expression is: %s", feature->transform),
+			 errhint("Cast the columns that it uses to the types they had when the model was trained, in a view or a sub-select.")));
+}
+
+/*
+ * Compiles the transforms of a model, if it has any.
+ */
+static void
+map_transforms(ChurnRowMap *map, const char *model_name, TupleDesc desc,
+			   MemoryContext context)
+{
+	const ChurnModel *model = map->model;
+	ChurnTransform *transforms;
+	int			n = 0;
+	uint32		i;
+
+	for (i = 0; i < model->nfeatures; i++)
+		n += model->features[i].transform != NULL;
+	if (n == 0)
+		return;
+	transforms = palloc(sizeof(ChurnTransform) * n);
+	map->derived = palloc(sizeof(uint32) * n);
+	n = 0;
+	for (i = 0; i < model->nfeatures; i++)
+	{
+		if (model->features[i].transform == NULL)
+			continue;
+		transforms[n].name = model->features[i].name;
+		transforms[n].text = model->features[i].transform;
+		transforms[n].model = model_name;
+		map->derived[n++] = i;
+	}
+	map->transforms = churn_transforms_compile(transforms, n, desc, context);
+	while (n-- > 0)
+	{
+		const ChurnFeature *feature = &model->features[map->derived[n]];
+		ChurnField *field = &map->fields[map->derived[n]];
+		Oid			type = map->transforms->derived[n].expression->type;
+
+		churn_reader_init(&field->reader, type);
+		check_derived(feature, field, type, model_name);
+		field->dictionary = feature->dictionary;
+		field->how = how_to_read(feature, &field->reader);
+	}
+}
+
+/*
+ * Finds the column of a feature that is a column.
+ */
+static void
+map_column(ChurnField *field, const ChurnFeature *feature,
+		   const char *model_name, TupleDesc desc)
+{
+	int			column = churn_find_column(desc, feature->name);
+	Oid			type;
+
+	field->column = column;
+	if (column < 0)
+		return;
+	type = TupleDescAttr(desc, column)->atttypid;
+	churn_reader_init(&field->reader, type);
+	if (!churn_feature_fits(feature, field->reader.kind))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" is of type %s, but model \"%s\" needs %s",
+						feature->name, format_type_be(type), model_name,
+						wanted(feature)),
+				 feature->type[0] != '\0' ?
+				 errdetail("It was of type %s when the model was trained.",
+						   feature->type) : 0,
+				 errhint("Cast the column in a view or a sub-select, or train a new version.")));
+	field->dictionary = feature->dictionary;
+	field->how = how_to_read(feature, &field->reader);
+}
+
+/*
+ * Finds the column from which ages count.
+ */
+static void
+map_as_of(ChurnRowMap *map, const char *model_name, TupleDesc desc)
+{
+	const ChurnModel *model = map->model;
+	int			column = churn_find_column(desc, model->as_of_column);
+	Oid			type;
+
+	if (column < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("row has no column \"%s\", from which model \"%s\" counts ages",
+						model->as_of_column, model_name)));
+	type = TupleDescAttr(desc, column)->atttypid;
+	churn_reader_init(&map->as_of_reader, type);
+	if (map->as_of_reader.kind != CHURN_COLUMN_AGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\", from which model \"%s\" counts ages, is of type %s",
+						model->as_of_column, model_name, format_type_be(type)),
+				 errhint("It must be a date or a timestamp.")));
+	map->as_of_column = column;
+}
+
+/*
  * Finds the columns that the model wants by name.
  */
 ChurnRowMap *
@@ -414,56 +277,75 @@ churn_row_map(const ChurnModel *model, const char *model_name, TupleDesc desc,
 	map->as_of_day = churn_statement_day();
 	for (i = 0; i < model->nfeatures; i++)
 	{
-		const ChurnFeature *feature = &model->features[i];
-		ChurnField *field = &map->fields[i];
-		int			column = churn_find_column(desc, feature->name);
-		Oid			type;
-
-		field->column = column;
-		if (column < 0)
-		{
-			missing = true;
-			continue;
-		}
-		type = TupleDescAttr(desc, column)->atttypid;
-		churn_reader_init(&field->reader, type);
-		if (!churn_feature_fits(feature, field->reader.kind))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" is of type %s, but model \"%s\" needs %s",
-							feature->name, format_type_be(type), model_name,
-							wanted(feature)),
-					 feature->type[0] != '\0' ?
-					 errdetail("It was of type %s when the model was trained.",
-							   feature->type) : 0,
-					 errhint("Cast the column in a view or a sub-select, or train a new version.")));
-		field->dictionary = feature->dictionary;
-		field->how = how_to_read(feature, &field->reader);
+		if (model->features[i].transform != NULL)
+			map->fields[i].column = DERIVED;
+		else
+			map_column(&map->fields[i], &model->features[i], model_name, desc);
+		missing |= map->fields[i].column == MISSING;
 	}
 	if (missing)
 		missing_columns(map, model_name);
+	map_transforms(map, model_name, desc, context);
 	if (model->as_of == CHURN_AS_OF_COLUMN)
-	{
-		int			column = churn_find_column(desc, model->as_of_column);
-
-		if (column < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("row has no column \"%s\", from which model \"%s\" counts ages",
-							model->as_of_column, model_name)));
-		churn_reader_init(&map->as_of_reader,
-						  TupleDescAttr(desc, column)->atttypid);
-		if (map->as_of_reader.kind != CHURN_COLUMN_AGE)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\", from which model \"%s\" counts ages, is of type %s",
-							model->as_of_column, model_name,
-							format_type_be(TupleDescAttr(desc, column)->atttypid)),
-					 errhint("It must be a date or a timestamp.")));
-		map->as_of_column = column;
-	}
+		map_as_of(map, model_name, desc);
 	MemoryContextSwitchTo(old);
 	return map;
+}
+
+/*
+ * The columns of desc that the map reads.
+ */
+Bitmapset *
+churn_row_map_columns(const ChurnRowMap *map)
+{
+	Bitmapset  *columns = NULL;
+	uint32		i;
+	int			j;
+	int			k;
+
+	for (i = 0; i < map->model->nfeatures; i++)
+	{
+		if (map->fields[i].column >= 0)
+			columns = bms_add_member(columns, map->fields[i].column);
+	}
+	if (map->as_of_column >= 0)
+		columns = bms_add_member(columns, map->as_of_column);
+	for (j = 0; map->transforms != NULL && j < map->transforms->n; j++)
+	{
+		ChurnExpression *expression = map->transforms->derived[j].expression;
+
+		for (k = 0; k < expression->ncolumns; k++)
+			columns = bms_add_member(columns, expression->columns[k]);
+	}
+	return columns;
+}
+
+/*
+ * Moves a map to rows that have column i of desc at positions[i].
+ */
+void
+churn_row_map_move(ChurnRowMap *map, const int *positions)
+{
+	uint32		i;
+	int			j;
+	int			k;
+
+	for (i = 0; i < map->model->nfeatures; i++)
+	{
+		if (map->fields[i].column >= 0)
+			map->fields[i].column = positions[map->fields[i].column];
+	}
+	if (map->as_of_column >= 0)
+		map->as_of_column = positions[map->as_of_column];
+	if (map->transforms == NULL)
+		return;
+	for (j = 0; j < map->transforms->n; j++)
+	{
+		ChurnExpression *expression = map->transforms->derived[j].expression;
+
+		for (k = 0; k < expression->ncolumns; k++)
+			expression->columns[k] = positions[expression->columns[k]];
+	}
 }
 
 /*
@@ -522,7 +404,7 @@ encode_value(const ChurnField *field, Datum value, DateADT as_of,
 								 VARSIZE_SHORT(text) - VARHDRSZ_SHORT);
 	}
 	else if (field->how == CHURN_READ_FLOAT8)
-		return clamp_float(DatumGetFloat8(value));
+		return churn_clamp_float(DatumGetFloat8(value));
 	else if (field->how == CHURN_READ_INT4)
 		return (float) DatumGetInt32(value);
 	return encode_any(field, value, as_of, has_as_of);
@@ -541,6 +423,46 @@ row_as_of(const ChurnRowMap *map, Datum value, bool isnull, DateADT *as_of)
 }
 
 /*
+ * Encodes a row of a model that has transforms: the columns one by one, from
+ * arrays or, if row is not NULL, from arguments, then what is derived.
+ */
+static void
+encode_derived(const ChurnRowMap *map, const Datum *values, const bool *nulls,
+			   const NullableDatum *row, DateADT as_of, bool has_as_of,
+			   float *features)
+{
+	ChurnTransforms *transforms = map->transforms;
+	uint32		i;
+	int			j;
+
+	for (i = 0; i < map->model->nfeatures; i++)
+	{
+		const ChurnField *field = &map->fields[i];
+		int			column = field->column;
+
+		if (column < 0)
+			continue;
+		if (row != NULL ? row[column].isnull : nulls[column])
+			features[i] = NAN;
+		else
+			features[i] = encode_value(field, row != NULL ?
+									   row[column].value : values[column],
+									   as_of, has_as_of);
+	}
+	if (row != NULL)
+		churn_transforms_run_arguments(transforms, row);
+	else
+		churn_transforms_run(transforms, values, nulls);
+	for (j = 0; j < transforms->n; j++)
+	{
+		i = map->derived[j];
+		features[i] = transforms->nulls[j] ? NAN :
+			encode_value(&map->fields[i], transforms->values[j], as_of,
+						 has_as_of);
+	}
+}
+
+/*
  * Encodes one row into model->nfeatures floats.
  */
 void
@@ -555,6 +477,11 @@ churn_row_encode(const ChurnRowMap *map, const Datum *values,
 	if (map->as_of_column >= 0)
 		has_as_of = row_as_of(map, values[map->as_of_column],
 							  nulls[map->as_of_column], &as_of);
+	if (unlikely(map->transforms != NULL))
+	{
+		encode_derived(map, values, nulls, NULL, as_of, has_as_of, features);
+		return;
+	}
 	for (i = 0; i < nfeatures; i++)
 	{
 		const ChurnField *field = &map->fields[i];
@@ -579,6 +506,11 @@ churn_row_encode_arguments(const ChurnRowMap *map, const NullableDatum *row,
 	if (map->as_of_column >= 0)
 		has_as_of = row_as_of(map, row[map->as_of_column].value,
 							  row[map->as_of_column].isnull, &as_of);
+	if (unlikely(map->transforms != NULL))
+	{
+		encode_derived(map, NULL, NULL, row, as_of, has_as_of, features);
+		return;
+	}
 	for (i = 0; i < nfeatures; i++)
 	{
 		const ChurnField *field = &map->fields[i];

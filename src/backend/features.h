@@ -6,54 +6,12 @@
 #define CHURN_FEATURES_H
 
 #include "access/tupdesc.h"
-#include "utils/date.h"
+#include "nodes/bitmapset.h"
 
 #include "churn/model.h"
 
-/* What a column's type makes it; text becomes a category or a number. */
-typedef enum ChurnColumnKind
-{
-	CHURN_COLUMN_NONE = 0,		/* arrays, json, bytea, ...: no feature */
-	CHURN_COLUMN_NUMBER,
-	CHURN_COLUMN_BOOLEAN,
-	CHURN_COLUMN_TEXT,
-	CHURN_COLUMN_AGE
-} ChurnColumnKind;
-
-/* How to read one column. */
-typedef struct ChurnReader
-{
-	ChurnColumnKind kind;
-	Oid			type;			/* base type, domains looked through */
-	bool		is_enum;
-} ChurnReader;
-
-extern void churn_reader_init(ChurnReader *reader, Oid type);
-
-/* The name that a kind has in JSON: number, boolean, text, age; NULL if none. */
-extern const char *churn_column_kind_name(ChurnColumnKind kind);
-
-/*
- * A value of a number, boolean or age column as a float; infinities are
- * clamped to +-FLT_MAX, NaN and infinite dates are NaN.  as_of is a day
- * number (PostgreSQL's DateADT); only ages look at it.
- */
-extern float churn_reader_float(const ChurnReader *reader, Datum value,
-								DateADT as_of);
-
-/*
- * The text of a text column, not terminated; char(n) without its padding.  May
- * detoast into the current memory context.
- */
-extern const char *churn_reader_text(const ChurnReader *reader, Datum value,
-									 size_t *length);
-
-/* The UTC date of a date, timestamp or timestamptz; false if infinite. */
-extern bool churn_reader_day(const ChurnReader *reader, Datum value,
-							 DateADT *day);
-
-/* The UTC date of the current statement. */
-extern DateADT churn_statement_day(void);
+#include "reader.h"
+#include "transform.h"
 
 /* Short cuts for the commonest columns. */
 typedef enum ChurnReadHow
@@ -67,7 +25,8 @@ typedef enum ChurnReadHow
 /* Where a feature of a model is found in a row, and how it is read. */
 typedef struct ChurnField
 {
-	int			column;			/* index into the row's values */
+	int			column;			/* index into the row's values; below 0 if a
+								 * transform computes it */
 	ChurnReadHow how;
 	const ChurnDictionary *dictionary;	/* of a category, else NULL */
 	ChurnReader reader;
@@ -80,6 +39,8 @@ typedef struct ChurnRowMap
 	DateADT		as_of_day;		/* of the statement, where there is none */
 	ChurnReader as_of_reader;
 	ChurnField *fields;			/* by feature */
+	ChurnTransforms *transforms;	/* NULL if there are none */
+	uint32	   *derived;		/* the feature of each transform */
 } ChurnRowMap;
 
 /* Index of a live column by name; -1 if there is none. */
@@ -97,6 +58,14 @@ extern bool churn_feature_fits(const ChurnFeature *feature,
 extern ChurnRowMap *churn_row_map(const ChurnModel *model,
 								  const char *model_name, TupleDesc desc,
 								  MemoryContext context);
+
+/* The columns of desc that the map reads. */
+extern Bitmapset *churn_row_map_columns(const ChurnRowMap *map);
+
+/*
+ * For rows whose columns are elsewhere: column i of desc becomes positions[i].
+ */
+extern void churn_row_map_move(ChurnRowMap *map, const int *positions);
 
 /* Encodes one row into model->nfeatures floats. */
 extern void churn_row_encode(const ChurnRowMap *map, const Datum *values,

@@ -97,6 +97,10 @@ tell_client(ChurnTracker *tracker)
 			ereport(NOTICE,
 					(errmsg("%lld rows read", (long long) tracker->rows)));
 	}
+	else if (tracker->phase == CHURN_PHASE_COMPARING && tracker->round > 0)
+		ereport(NOTICE,
+				(errmsg("fit %d of %d of the comparison", tracker->round,
+						tracker->rounds)));
 	else if (tracker->phase == CHURN_PHASE_TRAINING && tracker->round > 0)
 	{
 		if (isnan(tracker->metric))
@@ -197,6 +201,8 @@ phase_name(int64 phase)
 			return "reading";
 		case CHURN_PHASE_PREPARING:
 			return "preparing";
+		case CHURN_PHASE_COMPARING:
+			return "comparing";
 		case CHURN_PHASE_TRAINING:
 			return "training";
 		case CHURN_PHASE_EVALUATING:
@@ -223,7 +229,8 @@ time_to_go(const int64 *params, TimestampTz now)
 		done = params[PARAM_ROWS];
 		total = params[PARAM_ROWS_TOTAL];
 	}
-	else if (params[PARAM_PHASE] == CHURN_PHASE_TRAINING)
+	else if (params[PARAM_PHASE] == CHURN_PHASE_COMPARING ||
+			 params[PARAM_PHASE] == CHURN_PHASE_TRAINING)
 	{
 		done = params[PARAM_ROUND];
 		total = params[PARAM_ROUNDS];

@@ -179,6 +179,7 @@ registration_json(const ChurnRegistration *registration)
 	append_text(&json, "label", registration->label);
 	append_text(&json, "positive", registration->positive);
 	append_json(&json, "exclude", registration->exclude);
+	append_json(&json, "transform", registration->transform);
 	append_text(&json, "as_of", registration->as_of);
 	append_json(&json, "options", registration->options == NULL ? NULL :
 				JsonbToCString(NULL, &registration->options->root,

@@ -25,6 +25,7 @@ typedef struct ChurnRegistration
 	char	   *label;
 	char	   *positive;
 	char	   *exclude;		/* JSON array of names */
+	char	   *transform;		/* JSON object of expressions by name */
 	char	   *as_of;
 	Jsonb	   *options;		/* as given */
 	int64		rows_without_label;

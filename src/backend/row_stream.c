@@ -13,22 +13,15 @@
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
-#include "fmgr.h"
-#include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/json.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
 #include "encoding.h"
+#include "key.h"
 #include "row_stream.h"
 
 /* A frame is sent once it is so large, so that the trainer works meanwhile. */
 #define SEND_SIZE	(64 * 1024)
-
-/* The longest text of an integer, a date or a time. */
-#define SHORT_TEXT	MAXDATELEN
 
 /* A column to send, and where the plan's rows have it. */
 typedef struct StreamColumn
@@ -48,9 +41,7 @@ struct ChurnRowStream
 	ChurnLabel *label;
 
 	int			key_position;	/* -1 if there is none */
-	const char *key_name;
-	Oid			key_type;		/* base type */
-	FmgrInfo	key_output;
+	ChurnKey	key;
 	int64		null_keys;
 
 	int			as_of_position; /* -1 if as_of_day serves all rows */
@@ -59,6 +50,8 @@ struct ChurnRowStream
 
 	int			ncolumns;
 	StreamColumn *columns;
+	ChurnTransforms *transforms;	/* NULL if there are none */
+	ChurnReader *transform_readers;
 
 	const ChurnVersion *champion;	/* NULL if there is none */
 	ChurnRowMap *champion_map;
@@ -154,64 +147,31 @@ put_value(char *p, const ChurnReader *reader, Datum value, bool isnull,
 }
 
 /*
- * Complains of a key that the split cannot use.
- */
-static void
-long_key(const ChurnRowStream *stream, Size length)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("key of %zu bytes in column \"%s\" exceeds the limit of %d bytes",
-					length, stream->key_name, CHURN_TEXT_MAX),
-			 errhint("Name another column that identifies a customer: key => '...'.")));
-}
-
-/*
- * Writes the key as text.  A customer's side of the split hangs on it, so
- * dates and times are written in ISO form and UTC whatever the session's
- * settings; other types by their own output functions.
+ * Writes the key as text.
  */
 static char *
 put_key(ChurnRowStream *stream, char *p, Datum value)
 {
-	char		buffer[SHORT_TEXT + 1];
-	const char *string = buffer;
-	Size		length;
-	int			utc = 0;		/* seconds west of Greenwich */
+	char		buffer[CHURN_KEY_BUFFER];
+	size_t		length;
+	const char *string = churn_key_text(&stream->key, value, buffer, &length);
 
-	switch (stream->key_type)
-	{
-		case INT2OID:
-			length = pg_itoa(DatumGetInt16(value), buffer);
-			break;
-		case INT4OID:
-			length = pg_ltoa(DatumGetInt32(value), buffer);
-			break;
-		case INT8OID:
-			length = pg_lltoa(DatumGetInt64(value), buffer);
-			break;
-		case DATEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			JsonEncodeDateTime(buffer, value, stream->key_type,
-							   stream->key_type == TIMESTAMPTZOID ? &utc : NULL);
-			length = strlen(buffer);
-			break;
-		case TEXTOID:
-		case VARCHAROID:
-			length = toast_raw_datum_size(value) - VARHDRSZ;
-			if (length <= CHURN_TEXT_MAX)
-				string = VARDATA_ANY(PG_DETOAST_DATUM_PACKED(value));
-			break;
-		default:
-			string = OutputFunctionCall(&stream->key_output, value);
-			length = strlen(string);
-			break;
-	}
-	if (length > CHURN_TEXT_MAX)
-		long_key(stream, length);
-	string = churn_to_utf8(string, &length);
 	return put_text(p, string, (uint16) length);
+}
+
+/*
+ * Error context callback while the champion scores a row.
+ */
+static void
+champion_context(void *arg)
+{
+	const ChurnRowStream *stream = arg;
+
+	if (stream->champion_map->transforms != NULL &&
+		ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_DATA_EXCEPTION)
+		errhint("To train without comparing with the champion, pass options => '{\"promote\": \"always\"}'.");
+	errcontext("champion version %d of model \"%s\", which the new version is compared with",
+			   stream->champion->version, stream->champion->name);
 }
 
 /*
@@ -220,14 +180,39 @@ put_key(ChurnRowStream *stream, char *p, Datum value)
 static char *
 put_champion(ChurnRowStream *stream, char *p, const TupleTableSlot *slot)
 {
+	ErrorContextCallback callback;
 	float		margin;
 
+	callback.callback = champion_context;
+	callback.arg = stream;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	churn_row_encode(stream->champion_map, slot->tts_values,
 					 slot->tts_isnull, stream->champion_features);
-	margin = churn_evaluator_margin(stream->champion->evaluator,
+	error_context_stack = callback.previous;
+	margin = churn_predictor_margin(stream->champion->predictor,
 									stream->champion_features,
 									stream->champion_workspace);
-	return put_float(p, churn_sigmoid(margin));
+	return put_float(p, (float)
+					 churn_calibrate(&stream->champion->model->calibration,
+									 margin));
+}
+
+/*
+ * Writes the values of the features that are computed.
+ */
+static char *
+put_transforms(ChurnRowStream *stream, char *p, const TupleTableSlot *slot,
+			   DateADT as_of, bool has_as_of)
+{
+	ChurnTransforms *transforms = stream->transforms;
+	int			i;
+
+	churn_transforms_run(transforms, slot->tts_values, slot->tts_isnull);
+	for (i = 0; i < transforms->n; i++)
+		p = put_value(p, &stream->transform_readers[i], transforms->values[i],
+					  transforms->nulls[i], as_of, has_as_of);
+	return p;
 }
 
 /*
@@ -262,6 +247,8 @@ write_row(ChurnRowStream *stream, const TupleTableSlot *slot, bool churned)
 		p = put_value(p, &column->reader, slot->tts_values[column->position],
 					  slot->tts_isnull[column->position], as_of, has_as_of);
 	}
+	if (stream->transforms != NULL)
+		p = put_transforms(stream, p, slot, as_of, has_as_of);
 	if (p - start > CHURN_FRAME_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -345,33 +332,13 @@ position_of(const ChurnRowStream *stream, const ChurnSource *source,
 }
 
 /*
- * Prepares to write keys.
- */
-static void
-prepare_key(ChurnRowStream *stream, const ChurnSource *source, int key)
-{
-	Form_pg_attribute att;
-	Oid			output;
-	bool		varlena;
-
-	stream->key_position = position_of(stream, source, key);
-	if (key < 0)
-		return;
-	att = TupleDescAttr(source->desc, key);
-	stream->key_name = NameStr(att->attname);
-	stream->key_type = getBaseType(att->atttypid);
-	getTypeOutputInfo(att->atttypid, &output, &varlena);
-	fmgr_info_cxt(output, &stream->key_output, CurrentMemoryContext);
-}
-
-/*
  * Prepares to score rows with the champion.
  */
 static void
 prepare_champion(ChurnRowStream *stream, const ChurnVersion *champion,
 				 const ChurnColumns *columns)
 {
-	Size		workspace = churn_evaluator_workspace(champion->evaluator);
+	Size		workspace = churn_predictor_workspace(champion->predictor);
 
 	stream->champion = champion;
 	stream->champion_map = churn_row_map(champion->model, champion->name,
@@ -381,6 +348,39 @@ prepare_champion(ChurnRowStream *stream, const ChurnVersion *champion,
 		palloc0(sizeof(float) * Max(champion->model->nfeatures, 1));
 	stream->champion_workspace =
 		(void *) TYPEALIGN(32, (uintptr_t) palloc(workspace + 32));
+}
+
+/*
+ * The bytes that a feature's value takes at most.
+ */
+static Size
+value_size(const ChurnReader *reader)
+{
+	return reader->kind == CHURN_COLUMN_TEXT ?
+		sizeof(uint16) + CHURN_TEXT_MAX : sizeof(float);
+}
+
+/*
+ * Prepares to write the features that are computed.
+ */
+static void
+prepare_transforms(ChurnRowStream *stream, const ChurnColumns *columns)
+{
+	int			n = columns->ntransforms;
+	int			i;
+
+	if (n == 0)
+		return;
+	stream->transforms = churn_transforms_compile(columns->transforms, n,
+												  stream->desc,
+												  CurrentMemoryContext);
+	stream->transform_readers = palloc(sizeof(ChurnReader) * n);
+	for (i = 0; i < n; i++)
+	{
+		churn_reader_init(&stream->transform_readers[i],
+						  columns->transform_types[i]);
+		stream->row_size += value_size(&stream->transform_readers[i]);
+	}
 }
 
 /*
@@ -407,7 +407,10 @@ churn_row_stream_make(ChurnChannel *channel, const ChurnSource *source,
 												ALLOCSET_DEFAULT_SIZES);
 	stream->label = label;
 	stream->label_position = position_of(stream, source, columns->label);
-	prepare_key(stream, source, columns->key);
+	stream->key_position = position_of(stream, source, columns->key);
+	if (columns->key >= 0)
+		churn_key_init(&stream->key,
+					   TupleDescAttr(source->desc, columns->key));
 	stream->as_of_position = position_of(stream, source, columns->as_of);
 	stream->as_of_day = columns->as_of_day;
 	if (columns->as_of >= 0)
@@ -425,9 +428,9 @@ churn_row_stream_make(ChurnChannel *channel, const ChurnSource *source,
 		churn_reader_init(&column->reader,
 						  TupleDescAttr(source->desc,
 										columns->features[i])->atttypid);
-		stream->row_size += column->reader.kind == CHURN_COLUMN_TEXT ?
-			sizeof(uint16) + CHURN_TEXT_MAX : sizeof(float);
+		stream->row_size += value_size(&column->reader);
 	}
+	prepare_transforms(stream, columns);
 	if (champion != NULL)
 		prepare_champion(stream, champion, columns);
 	stream->frame = palloc(CHURN_FRAME_HEADER +
@@ -455,7 +458,7 @@ churn_row_stream_finish(ChurnRowStream *stream)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("key column \"%s\" is null in %lld labelled rows",
-						stream->key_name, (long long) stream->null_keys),
+						stream->key.name, (long long) stream->null_keys),
 				 errhint("Leave these rows out by a query, or name another column: key => '...'.")));
 	send_frame(stream);
 	churn_tracker_rows(stream->channel->tracker, stream->rows);

@@ -16,7 +16,7 @@ typedef struct ChurnRowStream ChurnRowStream;
 
 /*
  * Makes a receiver of the rows of a plan.  champion may be NULL; else it
- * must fit the source (churn_columns_fit).
+ * must fit the source (champion.c).
  */
 extern ChurnRowStream *churn_row_stream_make(ChurnChannel *channel,
 											 const ChurnSource *source,

@@ -23,7 +23,7 @@
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
-#include "churn/forest.h"
+#include "churn/predictor.h"
 
 #include "compat.h"
 #include "features.h"
@@ -55,7 +55,9 @@ typedef struct SnapshotMark
 typedef struct ScoreState
 {
 	MemoryContext context;		/* reset when the rest is found anew */
+	MemoryContext row_context;	/* below it: what hangs on row_type */
 	bool		ready;
+	uint64		generation;		/* grows when any of the rest is found anew */
 	SnapshotMark mark;
 	char	   *wanted_model;	/* arguments that the rest was found for */
 	int			wanted_version;
@@ -96,7 +98,7 @@ churn_score_band(double score, double threshold)
 double
 churn_score_of_margin(const ChurnVersion *version, float margin)
 {
-	return (double) churn_sigmoid(margin);
+	return churn_calibrate(&version->model->calibration, margin);
 }
 
 /*
@@ -152,8 +154,10 @@ find_version(ScoreState *state, Snapshot snapshot, text *model, int version,
 	uint32		nfeatures;
 
 	state->ready = false;
+	state->generation++;
 	MemoryContextReset(state->context);
 	old = MemoryContextSwitchTo(state->context);
+	state->row_context = NULL;
 	state->map = NULL;
 	state->desc = NULL;
 	state->row_type = InvalidOid;
@@ -166,7 +170,7 @@ find_version(ScoreState *state, Snapshot snapshot, text *model, int version,
 	nfeatures = state->version->model->nfeatures;
 	state->features = palloc(sizeof(float) * Max(nfeatures, 1));
 	state->workspace =
-		palloc(churn_evaluator_workspace(state->version->evaluator) + 32);
+		palloc(churn_predictor_workspace(state->version->predictor) + 32);
 	state->workspace = (void *) TYPEALIGN(32, state->workspace);
 	MemoryContextSwitchTo(old);
 }
@@ -216,30 +220,35 @@ static void
 find_row_type(ScoreState *state, Oid type, int32 typmod)
 {
 	TupleDesc	desc = lookup_rowtype_tupdesc(type, typmod);
-	MemoryContext old = MemoryContextSwitchTo(state->context);
+	MemoryContext old;
 
+	state->generation++;
+	if (state->row_context == NULL)
+		state->row_context = AllocSetContextCreate(state->context,
+												   "churn score row",
+												   ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(state->row_context);
+	old = MemoryContextSwitchTo(state->row_context);
 	state->desc = CreateTupleDescCopy(desc);
 	ReleaseTupleDesc(desc);
 	state->values = palloc(sizeof(Datum) * Max(state->desc->natts, 1));
 	state->nulls = palloc(sizeof(bool) * Max(state->desc->natts, 1));
 	state->map = churn_row_map(state->version->model, state->version->name,
-							   state->desc, state->context);
+							   state->desc, state->row_context);
 	state->row_type = type;
 	state->row_typmod = typmod;
 	MemoryContextSwitchTo(old);
 }
 
 /*
- * The margin of a row that comes as one composite argument.  Model and
- * version are the second and third arguments, where the function has them.
+ * Finds version and columns for a row that comes as a composite value, and
+ * encodes it.
  */
-static float
-composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
+static ScoreState *
+encode_composite(FmgrInfo *flinfo, HeapTupleHeader header, text *model,
+				 int version)
 {
-	ScoreState *state = get_state(fcinfo->flinfo);
-	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
-	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
-	int			version = version_argument(fcinfo, 2);
+	ScoreState *state = get_state(flinfo);
 	Snapshot	snapshot = GetActiveSnapshot();
 	Oid			type = HeapTupleHeaderGetTypeId(header);
 	int32		typmod = HeapTupleHeaderGetTypMod(header);
@@ -263,8 +272,45 @@ composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
 	heap_deform_tuple(&tuple, state->desc, state->values, state->nulls);
 	churn_row_encode(state->map, state->values, state->nulls,
 					 state->features);
+	return state;
+}
+
+/*
+ * The row of a call whose first three arguments are a composite value, model
+ * and version, for other functions that look at it.
+ */
+void
+churn_score_encode(FunctionCallInfo fcinfo, FmgrInfo *flinfo,
+				   ChurnEncodedRow *row)
+{
+	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	ScoreState *state = encode_composite(flinfo,
+										 PG_GETARG_HEAPTUPLEHEADER(0), model,
+										 version_argument(fcinfo, 2));
+
+	row->generation = state->generation;
+	row->version = state->version;
+	row->map = state->map;
+	row->desc = state->desc;
+	row->values = state->values;
+	row->nulls = state->nulls;
+	row->features = state->features;
+}
+
+/*
+ * The margin of a row that comes as one composite argument.  Model and
+ * version are the second and third arguments, where the function has them.
+ */
+static float
+composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
+{
+	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	ScoreState *state = encode_composite(fcinfo->flinfo,
+										 PG_GETARG_HEAPTUPLEHEADER(0), model,
+										 version_argument(fcinfo, 2));
+
 	*result = state;
-	return churn_evaluator_margin(state->version->evaluator, state->features,
+	return churn_predictor_margin(state->version->predictor, state->features,
 								  state->workspace);
 }
 
@@ -315,14 +361,7 @@ map_arguments(ScoreState *state, FunctionCallInfo fcinfo, Oid relid)
 
 	state->map = churn_row_map(state->version->model, state->version->name,
 							   desc, state->context);
-	for (i = 0; i < (int) state->version->model->nfeatures; i++)
-	{
-		ChurnField *field = &state->map->fields[i];
-
-		field->column = positions[field->column];
-	}
-	if (state->map->as_of_column >= 0)
-		state->map->as_of_column = positions[state->map->as_of_column];
+	churn_row_map_move(state->map, positions);
 	relation_close(relation, NoLock);
 	MemoryContextSwitchTo(old);
 }
@@ -350,7 +389,7 @@ columns_margin(FunctionCallInfo fcinfo, ScoreState **result)
 	churn_row_encode_arguments(state->map, &fcinfo->args[COLUMN_ARGUMENTS],
 							   state->features);
 	*result = state;
-	return churn_evaluator_margin(state->version->evaluator, state->features,
+	return churn_predictor_margin(state->version->predictor, state->features,
 								  state->workspace);
 }
 
@@ -374,7 +413,8 @@ churn_score(PG_FUNCTION_ARGS)
 /*
  * churn_margin(customer record, model text, version int) -> real
  *
- * The raw margin in log-odds; for tree ensembles equal to XGBoost's.
+ * The raw margin in log-odds, before calibration; for XGBoost's ensembles equal
+ * to XGBoost's.
  */
 Datum
 churn_margin(PG_FUNCTION_ARGS)

@@ -109,8 +109,8 @@ names_alike(const char *name, const char *other)
  * A hint that names the columns like the one asked for or, without such, all
  * of them up to a limit.
  */
-static char *
-column_hint(TupleDesc desc, const char *name)
+char *
+churn_column_hint(TupleDesc desc, const char *name)
 {
 	StringInfoData hint;
 	bool		alike = true;
@@ -162,7 +162,7 @@ churn_source_column(const ChurnSource *source, const char *name,
 						what, name, source->relation) :
 				 errmsg("%s column \"%s\" of the query does not exist",
 						what, name),
-				 errhint("%s", column_hint(source->desc, name))));
+				 errhint("%s", churn_column_hint(source->desc, name))));
 	return found;
 }
 

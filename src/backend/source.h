@@ -50,4 +50,7 @@ extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
 extern int	churn_source_column(const ChurnSource *source, const char *name,
 								const char *what);
 
+/* A hint that names the columns like the one asked for, or all up to a limit. */
+extern char *churn_column_hint(TupleDesc desc, const char *name);
+
 #endif							/* CHURN_SOURCE_H */

@@ -21,7 +21,6 @@
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -36,73 +35,6 @@ PG_FUNCTION_INFO_V1(churn_train);
 
 /* Columns of its result. */
 #define RESULT_COLUMNS	12
-
-/*
- * Loads the champion of an existing model.  One that is damaged must not keep
- * its model from being trained anew; since looking may fail at any depth, it
- * is done in a subtransaction.
- */
-static ChurnVersion *
-load_champion(ChurnTraining *training)
-{
-	ChurnModelRow *present = training->registration.present;
-	ResourceOwner owner = CurrentResourceOwner;
-	ChurnVersion *volatile champion = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(training->context);
-	PG_TRY();
-	{
-		champion = churn_registry_resolve(present->name, present->champion,
-										  InvalidOid, GetActiveSnapshot(),
-										  training->context);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(training->context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(training->context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
-			ReThrowError(error);
-		ereport(NOTICE,
-				(errmsg("the new version cannot be compared with champion version %d",
-						present->champion),
-				 errdetail_internal("%s", error->message)));
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(training->context);
-	CurrentResourceOwner = owner;
-	return champion;
-}
-
-/*
- * Finds the champion that the new version is to be compared with.
- */
-static void
-choose_champion(ChurnTraining *training)
-{
-	ChurnModelRow *present = training->registration.present;
-	ChurnVersion *champion;
-
-	if (present == NULL || present->champion == 0)
-		return;
-	champion = load_champion(training);
-	if (champion == NULL)
-		return;
-	if (churn_columns_fit(champion->model, training->source->desc))
-		training->champion = champion;
-	else
-		ereport(NOTICE,
-				(errmsg("the new version cannot be compared with champion version %d",
-						present->champion),
-				 errdetail("The source lacks columns of that version, or has them with other types.")));
-}
 
 /*
  * Decides what is trained on what, and whether the caller may.
@@ -132,7 +64,8 @@ choose(ChurnTraining *training)
 	churn_registration_check(registration);
 	columns = churn_columns_choose(training->source, training->label_name,
 								   training->key_name, training->exclude,
-								   training->as_of);
+								   training->as_of, training->transforms,
+								   training->rules != NULL);
 	training->columns = columns;
 	if (columns->key >= 0)
 		registration->key =
@@ -141,7 +74,32 @@ choose(ChurnTraining *training)
 	label = TupleDescAttr(training->source->desc, columns->label);
 	churn_label_init(&training->label, training->label_name, label->atttypid,
 					 training->positive, training->context);
-	choose_champion(training);
+	churn_training_champion(training);
+}
+
+/*
+ * Appends a column to the configuration; transform is NULL unless an
+ * expression computes it.
+ */
+static void
+append_column(StringInfo json, const char *name, Oid type,
+			  const char *transform)
+{
+	ChurnReader reader;
+
+	churn_reader_init(&reader, type);
+	appendStringInfoString(json, json->data[json->len - 1] == '[' ?
+						   "{\"name\": " : ", {\"name\": ");
+	churn_escape_json(json, name);
+	appendStringInfo(json, ", \"kind\": \"%s\", \"type\": ",
+					 churn_column_kind_name(reader.kind));
+	churn_escape_json(json, format_type_be(type));
+	if (transform != NULL)
+	{
+		appendStringInfoString(json, ", \"transform\": ");
+		churn_escape_json(json, transform);
+	}
+	appendStringInfoChar(json, '}');
 }
 
 /*
@@ -167,16 +125,13 @@ send_config(ChurnTraining *training, ChurnChannel *channel, double estimate)
 	for (i = 0; i < columns->nfeatures; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, columns->features[i]);
-		ChurnReader reader;
 
-		churn_reader_init(&reader, att->atttypid);
-		appendStringInfoString(&json, i > 0 ? ", {\"name\": " : "{\"name\": ");
-		churn_escape_json(&json, NameStr(att->attname));
-		appendStringInfo(&json, ", \"kind\": \"%s\", \"type\": ",
-						 churn_column_kind_name(reader.kind));
-		churn_escape_json(&json, format_type_be(att->atttypid));
-		appendStringInfoChar(&json, '}');
+		append_column(&json, NameStr(att->attname), att->atttypid, NULL);
 	}
+	for (i = 0; i < columns->ntransforms; i++)
+		append_column(&json, columns->transforms[i].name,
+					  columns->transform_types[i],
+					  columns->transforms[i].text);
 	appendStringInfo(&json,
 					 "], \"params\": %s, \"options\": %s, \"split_seed\": \""
 					 INT64_FORMAT "\", \"has_key\": %s, "
@@ -196,6 +151,8 @@ send_config(ChurnTraining *training, ChurnChannel *channel, double estimate)
 												columns->as_of)->attname));
 		appendStringInfoChar(&json, '}');
 	}
+	if (training->rules != NULL)
+		appendStringInfo(&json, ", \"rules\": %s", training->rules);
 	appendStringInfoChar(&json, '}');
 	length = json.len;
 	frame = unconstify(char *, churn_to_utf8(json.data, &length));
@@ -269,10 +226,8 @@ run_trainer(ChurnTraining *training)
 	choose(training);
 	churn_tracker_start(&training->tracker, training->source->relid,
 						training->registration.started_at);
-	needed = churn_columns_needed(training->columns,
-								  training->champion ?
-								  training->champion->model : NULL,
-								  training->source->desc);
+	needed = bms_union(churn_columns_needed(training->columns),
+					   training->champion_columns);
 	plan = churn_source_plan(training->source, needed, training->context);
 	training->tracker.rows_total = (int64) Min(plan->rows, 1e15);
 	channel = churn_channel_open(training->context, &training->tracker);
@@ -330,10 +285,18 @@ complete_result(ChurnTraining *training)
 {
 	ChurnArena *arena = &training->arena;
 	ChurnValue *result = training->result;
+	ChurnValue *params = churn_value_get(result, "params");
 	ChurnError	error;
 	size_t		length;
 	char	   *json;
 
+	if (training->given_rules != NULL && params != NULL &&
+		!churn_value_set(params, "rules",
+						 churn_json_read(training->given_rules,
+										 strlen(training->given_rules),
+										 arena, &error),
+						 arena, &error))
+		churn_throw(&error, "rules");
 	if (!churn_value_set(result, "data_fingerprint",
 						 churn_value_string(arena,
 											churn_value_text(result,
@@ -412,6 +375,7 @@ metric_column(const ChurnValue *result, const char *name, Datum *value,
 		double		number = churn_value_number(metric, "value", NAN);
 
 		if (strcmp(churn_value_text(metric, "dataset", ""), "test") != 0 ||
+			strcmp(churn_value_text(metric, "candidate", ""), "") != 0 ||
 			strcmp(churn_value_text(metric, "metric", ""), name) != 0 ||
 			isnan(number))
 			continue;

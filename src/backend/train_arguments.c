@@ -115,6 +115,41 @@ name_list_json(List *names)
 }
 
 /*
+ * The transforms in an object of expressions by name.
+ */
+static List *
+transform_list(Jsonb *object)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	ChurnTransform *transform = NULL;
+	List	   *transforms = NIL;
+
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			transform = palloc0(sizeof(ChurnTransform));
+			transform->name = pnstrdup(value.val.string.val,
+									   value.val.string.len);
+		}
+		if (token != WJB_VALUE)
+			continue;
+		if (value.type != jbvString)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("transform \"%s\" is not a string",
+							transform->name),
+					 errhint("It is an SQL expression, as in transform => '{\"charge_per_month\": \"total_charges / nullif(tenure, 0)\"}'.")));
+		transform->text = pnstrdup(value.val.string.val,
+								   value.val.string.len);
+		transforms = lappend(transforms, transform);
+	}
+	return transforms;
+}
+
+/*
  * Takes the extension's own options out of the caller's; the rest is for the
  * trainer, which knows what there is.
  */
@@ -157,11 +192,6 @@ churn_training_arguments(ChurnTraining *training, FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source and label must not be null")));
-	if (transform != NULL && JB_ROOT_COUNT(transform) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("transforms are not available in this version"),
-				 errhint("Compute derived columns in a view or in the query that is the source.")));
 	training->source_text = text_argument(fcinfo, ARG_SOURCE);
 	training->label_name = text_argument(fcinfo, ARG_LABEL);
 	training->key_name = text_argument(fcinfo, ARG_KEY);
@@ -172,8 +202,13 @@ churn_training_arguments(ChurnTraining *training, FunctionCallInfo fcinfo)
 		training->exclude = name_list(PG_GETARG_ARRAYTYPE_P(ARG_EXCLUDE));
 		registration->exclude = name_list_json(training->exclude);
 	}
+	if (transform != NULL && JB_ROOT_COUNT(transform) > 0)
+	{
+		training->transforms = transform_list(transform);
+		registration->transform = object_text(transform);
+	}
 	if (params != NULL)
-		training->params = object_text(params);
+		training->params = object_text(churn_training_rules(training, params));
 	registration->model = text_argument(fcinfo, ARG_MODEL);
 	registration->options = object_argument(fcinfo, ARG_OPTIONS, "options");
 	if (registration->options != NULL)

@@ -5,16 +5,13 @@
  * All functions take rows sorted by falling score and walk over them group by
  * group, a group being the rows of one score: equal scores cannot be told
  * apart, so that no measure may depend on their order.  Counts are integers;
- * the divisions come last.
+ * the divisions come last.  Long sums are compensated (Neumaier, "Rundungs-
+ * fehleranalyse einiger Verfahren zur Summation endlicher Summen", 1974).
  */
 #include "churn/metrics.h"
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
-
-/* Below so many rows insertion is the faster sort. */
-#define SMALL_SORT		24
 
 /* Counts of both classes among rows up to some place. */
 typedef struct Tally
@@ -23,115 +20,50 @@ typedef struct Tally
 	uint64_t	negatives;
 } Tally;
 
-/*
- * The score as a number whose unsigned order is the falling order of scores.
- * Negative floats order the other way round than their bits do; both zeros
- * become one.
- */
-static inline uint32_t
-sort_key(const ChurnScored *row)
+/* A sum and what its roundings have lost. */
+typedef struct Sum
 {
-	float		score = row->score + 0.0f;
-	uint32_t	bits;
+	double		value;
+	double		lost;
+} Sum;
 
-	memcpy(&bits, &score, sizeof(bits));
-	return (bits & UINT32_C(0x80000000)) ? bits : bits ^ UINT32_C(0x7FFFFFFF);
-}
-
-static void
-insertion_sort(ChurnScored *rows, size_t n)
+static inline void
+add(Sum *sum, double term)
 {
-	size_t		i;
-	size_t		j;
+	double		value = sum->value + term;
 
-	for (i = 1; i < n; i++)
-	{
-		ChurnScored row = rows[i];
-		uint32_t	key = sort_key(&row);
-
-		for (j = i; j > 0 && sort_key(&rows[j - 1]) > key; j--)
-			rows[j] = rows[j - 1];
-		rows[j] = row;
-	}
-}
-
-/*
- * Sorts in place by the key's byte at shift, then each bucket by the next
- * lower byte: "American flag sort" (McIlroy, Bostic and McIlroy, "Engineering
- * radix sort", 1993).  It needs no memory, and no order of the input makes it
- * slow.
- */
-static void
-radix_sort(ChurnScored *rows, size_t n, int shift)
-{
-	size_t		start[257];
-	size_t		next[256];
-	size_t		i;
-	int			bucket;
-
-	memset(start, 0, sizeof(start));
-	for (i = 0; i < n; i++)
-		start[((sort_key(&rows[i]) >> shift) & 0xFF) + 1]++;
-	for (bucket = 0; bucket < 256; bucket++)
-	{
-		start[bucket + 1] += start[bucket];
-		next[bucket] = start[bucket];
-	}
-	for (bucket = 0; bucket < 256; bucket++)
-	{
-		while (next[bucket] < start[bucket + 1])
-		{
-			ChurnScored row = rows[next[bucket]];
-			int			target = (sort_key(&row) >> shift) & 0xFF;
-
-			while (target != bucket)
-			{
-				ChurnScored other = rows[next[target]];
-
-				rows[next[target]++] = row;
-				row = other;
-				target = (sort_key(&row) >> shift) & 0xFF;
-			}
-			rows[next[bucket]++] = row;
-		}
-	}
-	if (shift == 0)
-		return;
-	for (bucket = 0; bucket < 256; bucket++)
-	{
-		size_t		size = start[bucket + 1] - start[bucket];
-
-		if (size > SMALL_SORT)
-			radix_sort(rows + start[bucket], size, shift - 8);
-		else if (size > 1)
-			insertion_sort(rows + start[bucket], size);
-	}
-}
-
-void
-churn_metrics_sort(ChurnScored *rows, size_t n)
-{
-	if (n > SMALL_SORT)
-		radix_sort(rows, n, 24);
+	if (fabs(sum->value) >= fabs(term))
+		sum->lost += (sum->value - value) + term;
 	else
-		insertion_sort(rows, n);
+		sum->lost += (term - value) + sum->value;
+	sum->value = value;
+}
+
+static inline double
+total(Sum sum)
+{
+	return sum.value + sum.lost;
+}
+
+static inline uint64_t
+rows_of(Tally tally)
+{
+	return tally.positives + tally.negatives;
 }
 
 /*
- * Adds the group of equal scores that begins at row i to *tally and returns
- * the row behind it.
+ * Adds the group of equal scores that begins at entry i to *tally and returns
+ * the entry behind it.
  */
-static size_t
+static inline size_t
 take_group(const ChurnScored *rows, size_t n, size_t i, Tally *tally)
 {
-	float		score = rows[i].score;
+	double		score = rows[i].score;
 
 	do
 	{
-		if (rows[i].churned)
-			tally->positives++;
-		else
-			tally->negatives++;
+		tally->positives += rows[i].positives;
+		tally->negatives += rows[i].negatives;
 		i++;
 	} while (i < n && rows[i].score == score);
 	return i;
@@ -145,8 +77,10 @@ tally_all(const ChurnScored *rows, size_t n)
 	size_t		i;
 
 	for (i = 0; i < n; i++)
-		all.positives += rows[i].churned != 0;
-	all.negatives = n - all.positives;
+	{
+		all.positives += rows[i].positives;
+		all.negatives += rows[i].negatives;
+	}
 	return all;
 }
 
@@ -157,34 +91,37 @@ tally_all(const ChurnScored *rows, size_t n)
 double
 churn_metrics_pr_auc(const ChurnScored *rows, size_t n)
 {
-	Tally		all = tally_all(rows, n);
 	Tally		seen = {0, 0};
-	double		sum = 0;
+	Sum			sum = {0, 0};
 	size_t		i = 0;
 
-	if (all.positives == 0 || all.negatives == 0)
-		return NAN;
 	while (i < n)
 	{
 		uint64_t	before = seen.positives;
 
 		i = take_group(rows, n, i, &seen);
-		sum += (double) (seen.positives - before) *
-			((double) seen.positives / (double) i);
+		if (seen.positives > before)
+			add(&sum, (double) (seen.positives - before) *
+				((double) seen.positives / (double) rows_of(seen)));
 	}
-	return sum / (double) all.positives;
+	if (seen.positives == 0 || seen.negatives == 0)
+		return NAN;
+	return total(sum) / (double) seen.positives;
 }
 
 /*
  * The share of pairs of a positive and a negative row that the scores put in
  * order, ties counting one half: the area under the ROC curve by trapezoids.
+ * Twice the number of pairs fits an integer up to 2^32 rows.
  */
 double
 churn_metrics_roc_auc(const ChurnScored *rows, size_t n)
 {
 	Tally		all = tally_all(rows, n);
 	Tally		seen = {0, 0};
-	double		twice = 0;
+	bool		exact = rows_of(all) <= UINT32_MAX;
+	uint64_t	twice = 0;
+	double		rounded = 0;
 	size_t		i = 0;
 
 	if (all.positives == 0 || all.negatives == 0)
@@ -192,130 +129,173 @@ churn_metrics_roc_auc(const ChurnScored *rows, size_t n)
 	while (i < n)
 	{
 		Tally		before = seen;
+		uint64_t	positives;
+		uint64_t	below;
 
 		i = take_group(rows, n, i, &seen);
-		twice += (double) (seen.positives - before.positives) *
-			(double) (2 * (all.negatives - seen.negatives) +
-					  (seen.negatives - before.negatives));
+		positives = seen.positives - before.positives;
+		below = 2 * (all.negatives - seen.negatives) +
+			(seen.negatives - before.negatives);
+		if (exact)
+			twice += positives * below;
+		else
+			rounded += (double) positives * (double) below;
 	}
-	return twice / 2 / (double) all.positives / (double) all.negatives;
+	if (exact)
+		rounded = (double) twice;
+	return rounded / 2 / (double) all.positives / (double) all.negatives;
+}
+
+/*
+ * The negative logarithm of the probability that the score gave to what
+ * happened, in nats.
+ */
+double
+churn_metrics_log_loss_term(double score, bool churned)
+{
+	if (score < DBL_EPSILON)
+		score = DBL_EPSILON;
+	if (score > 1 - DBL_EPSILON)
+		score = 1 - DBL_EPSILON;
+	return churned ? -log(score) : -log1p(-score);
 }
 
 /* Mean negative log-likelihood, in nats. */
 double
 churn_metrics_log_loss(const ChurnScored *rows, size_t n)
 {
-	double		sum = 0;
+	Tally		all = tally_all(rows, n);
+	Sum			sum = {0, 0};
 	size_t		i;
 
 	for (i = 0; i < n; i++)
 	{
-		float		score = rows[i].score;
-
-		if (score < FLT_EPSILON)
-			score = FLT_EPSILON;
-		if (score > 1.0f - FLT_EPSILON)
-			score = 1.0f - FLT_EPSILON;
-		sum -= rows[i].churned ? log(score) : log1p(-(double) score);
+		if (rows[i].positives > 0)
+			add(&sum, rows[i].positives *
+				churn_metrics_log_loss_term(rows[i].score, true));
+		if (rows[i].negatives > 0)
+			add(&sum, rows[i].negatives *
+				churn_metrics_log_loss_term(rows[i].score, false));
 	}
-	return n > 0 ? sum / (double) n : NAN;
+	return rows_of(all) > 0 ? total(sum) / (double) rows_of(all) : NAN;
 }
 
 /* Mean squared difference of score and outcome. */
 double
 churn_metrics_brier(const ChurnScored *rows, size_t n)
 {
-	double		sum = 0;
+	Tally		all = tally_all(rows, n);
+	Sum			sum = {0, 0};
 	size_t		i;
 
 	for (i = 0; i < n; i++)
 	{
-		double		miss = (double) rows[i].score - (rows[i].churned != 0);
+		double		score = rows[i].score;
 
-		sum += miss * miss;
+		add(&sum, rows[i].positives * ((1 - score) * (1 - score)));
+		add(&sum, rows[i].negatives * (score * score));
 	}
-	return n > 0 ? sum / (double) n : NAN;
+	return rows_of(all) > 0 ? total(sum) / (double) rows_of(all) : NAN;
 }
 
 /*
- * F1 at a threshold is 2 tp / (predicted + positives), where predicted counts
- * the rows at or above it.  Compares these fractions by their cross products,
- * exactly, so that equal F1 are seen as equal.
+ * Bins are closed on the right, as in Guo et al., "On calibration of modern
+ * neural networks" (ICML 2017): bin b holds b / bins < score <= (b + 1) / bins,
+ * and the first one 0 as well.
+ */
+unsigned
+churn_metrics_bin(double score, unsigned bins)
+{
+	unsigned	bin = (unsigned) (score * bins);
+
+	if (bin >= bins)
+		bin = bins - 1;
+	while (bin > 0 && score <= (double) bin / bins)
+		bin--;
+	while (bin + 1 < bins && score > (double) (bin + 1) / bins)
+		bin++;
+	return bin;
+}
+
+/*
+ * Expected calibration error: the mean over bins of |mean score - share that
+ * churned|, each weighted by its rows (Guo et al., equation 5).  A bin of n
+ * rows weighs n, so what counts is |sum of scores - number that churned|.
  */
 double
-churn_metrics_best_f1(const ChurnScored *rows, size_t n, double *f1)
+churn_metrics_calibration_error(const ChurnScored *rows, size_t n,
+								unsigned bins)
+{
+	Tally		all = tally_all(rows, n);
+	Sum			error = {0, 0};
+	size_t		i = 0;
+
+	if (rows_of(all) == 0)
+		return NAN;
+	while (i < n)
+	{
+		unsigned	bin = churn_metrics_bin(rows[i].score, bins);
+		double		edge = (double) bin / bins;
+		uint64_t	churned = 0;
+		Sum			scores = {0, 0};
+
+		/* rows are sorted, so a bin's follow each other */
+		for (; i < n && (bin == 0 || rows[i].score > edge); i++)
+		{
+			add(&scores, rows[i].score *
+				((double) rows[i].positives + (double) rows[i].negatives));
+			churned += rows[i].positives;
+		}
+		add(&error, fabs(total(scores) - (double) churned));
+	}
+	return total(error) / (double) rows_of(all);
+}
+
+double
+churn_metrics_ece(const ChurnScored *rows, size_t n)
+{
+	return churn_metrics_calibration_error(rows, n, CHURN_ECE_BINS);
+}
+
+/*
+ * The cut need not fall between rows: of the group that it goes through as
+ * many rows count as are left to take, and of its churned rows the same share.
+ * That is the mean over all orders of the tied rows.
+ */
+double
+churn_metrics_lift(const ChurnScored *rows, size_t n, double fraction)
 {
 	Tally		all = tally_all(rows, n);
 	Tally		seen = {0, 0};
-	double		threshold = NAN;
-	uint64_t	best_tp = 0;
-	uint64_t	best_sum = 1;
+	double		top = fraction * (double) rows_of(all);
+	double		churned = (double) all.positives;
 	size_t		i = 0;
 
+	if (all.positives == 0)
+		return NAN;
 	while (i < n)
 	{
-		float		score = rows[i].score;
-		uint64_t	sum;
+		Tally		before = seen;
 
 		i = take_group(rows, n, i, &seen);
-		sum = (uint64_t) i + all.positives;
-		if (seen.positives * best_sum >= best_tp * sum)
+		if ((double) rows_of(seen) >= top)
 		{
-			best_tp = seen.positives;
-			best_sum = sum;
-			threshold = score;
+			churned = (double) before.positives +
+				(double) (seen.positives - before.positives) *
+				(top - (double) rows_of(before)) /
+				(double) (rows_of(seen) - rows_of(before));
+			break;
 		}
 	}
-	if (f1 != NULL)
-		*f1 = 2 * (double) best_tp / (double) best_sum;
-	return threshold;
-}
-
-ChurnConfusion
-churn_metrics_confusion(const ChurnScored *rows, size_t n, double threshold)
-{
-	ChurnConfusion confusion = {0, 0, 0, 0};
-	size_t		i;
-
-	for (i = 0; i < n; i++)
-	{
-		if ((double) rows[i].score >= threshold)
-		{
-			if (rows[i].churned)
-				confusion.tp++;
-			else
-				confusion.fp++;
-		}
-		else if (rows[i].churned)
-			confusion.fn++;
-		else
-			confusion.tn++;
-	}
-	return confusion;
-}
-
-/* A ratio of counts, 0 where the divisor is 0. */
-static double
-ratio(uint64_t dividend, uint64_t divisor)
-{
-	return divisor > 0 ? (double) dividend / (double) divisor : 0;
+	return churned * (double) rows_of(all) /
+		(top * (double) all.positives);
 }
 
 double
-churn_metrics_precision(ChurnConfusion confusion)
+churn_metrics_base_rate(const ChurnScored *rows, size_t n)
 {
-	return ratio(confusion.tp, confusion.tp + confusion.fp);
-}
+	Tally		all = tally_all(rows, n);
 
-double
-churn_metrics_recall(ChurnConfusion confusion)
-{
-	return ratio(confusion.tp, confusion.tp + confusion.fn);
-}
-
-double
-churn_metrics_f1(ChurnConfusion confusion)
-{
-	return ratio(2 * confusion.tp,
-				 2 * confusion.tp + confusion.fp + confusion.fn);
+	return rows_of(all) > 0 ?
+		(double) all.positives / (double) rows_of(all) : NAN;
 }

@@ -286,6 +286,19 @@ churn_notice(const char *detail, const char *format,...)
 }
 
 void
+churn_warning(const char *detail, const char *format,...)
+{
+	char		message[TEXT_SIZE];
+	va_list		arguments;
+
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	send_report(CHURN_FRAME_NOTICE, "level", "warning", message, detail,
+				NULL);
+}
+
+void
 churn_failure(const char *sqlstate, const char *detail, const char *hint,
 			  const char *format,...)
 {

@@ -45,8 +45,10 @@ extern void churn_progress_rows(uint64_t rows);
 extern void churn_progress_round(uint32_t round, uint32_t rounds,
 								 double metric);
 
-/* Sends a NOTICE; detail may be NULL. */
+/* Sends a NOTICE of that level; detail may be NULL. */
 extern void churn_notice(const char *detail, const char *format,...)
+			__attribute__((format(printf, 2, 3)));
+extern void churn_warning(const char *detail, const char *format,...)
 			__attribute__((format(printf, 2, 3)));
 
 /* Sends a FAILURE and ends the process; detail and hint may be NULL. */

@@ -3,7 +3,7 @@
  *		Where the values of features are cut into bins.
  *
  * XGBoost finds bins by a quantile sketch, which costs more than all else
- * before the first round.  Sorting the training rows' values column by column
+ * before the first round.  Sorting the rows' values column by column
  * is several times as fast and exact.  A value that occurs often gets a bin of
  * its own, and the other bins share out the remaining rows evenly.
  */
@@ -142,14 +142,16 @@ take_quantiles(const uint32_t *keys, size_t n, size_t max, uint32_t *cuts)
 	return ncuts;
 }
 
-/* Cuts a column of numbers, with room for two arrays of its training rows. */
+/*
+ * Cuts a column of numbers.  The made rows of a sample lie between its real
+ * ones, so that they need no cuts of their own.
+ */
 static size_t
-cut_numbers(const ChurnTable *table, const ChurnTableColumn *column,
+cut_numbers(const ChurnSample *sample, const ChurnTableColumn *column,
 			size_t max, uint32_t *cuts, uint32_t *room)
 {
-	const float *values = (const float *) column->values +
-	table->start[CHURN_PART_TRAIN];
-	size_t		n = churn_table_rows(table, CHURN_PART_TRAIN);
+	const float *values = (const float *) column->values + sample->first;
+	size_t		n = sample->nreal;
 	size_t		filled = 0;
 	uint32_t   *keys;
 	size_t		ncuts;
@@ -170,9 +172,10 @@ cut_numbers(const ChurnTable *table, const ChurnTableColumn *column,
 }
 
 float *
-churn_cuts_make(const ChurnTable *table, int max_bin, size_t *nrows)
+churn_cuts_make(const ChurnSample *sample, int max_bin, size_t *nrows)
 {
-	size_t		n = churn_table_rows(table, CHURN_PART_TRAIN);
+	const ChurnTable *table = sample->table;
+	size_t		n = sample->nreal;
 	size_t		max = max_bin < MAX_BINS ? (size_t) max_bin : MAX_BINS;
 	size_t		nbytes = 2 * n * sizeof(uint32_t);
 	uint32_t   *room = churn_pages_alloc(nbytes);
@@ -195,7 +198,7 @@ churn_cuts_make(const ChurnTable *table, int max_bin, size_t *nrows)
 		bool		category = column->kind == CHURN_FEATURE_CATEGORY;
 
 		ncuts = category ? column->ncategories :
-			cut_numbers(table, column, max, cuts, room);
+			cut_numbers(sample, column, max, cuts, room);
 		for (j = 0; j < *nrows; j++)
 			rows[j * table->ncolumns + i] = j >= ncuts ? NAN :
 				category ? (float) j : from_key(cuts[j]);

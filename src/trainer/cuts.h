@@ -5,7 +5,7 @@
 #ifndef CHURN_CUTS_H
 #define CHURN_CUTS_H
 
-#include "table.h"
+#include "sample.h"
 
 /*
  * Rows that hold, in each column of numbers, the lowest value of each of at
@@ -13,7 +13,7 @@
  * the shorter columns.  Each value occurs once, so that a quantile sketch of
  * the rows keeps them all.  Free with churn_pages_free().
  */
-extern float *churn_cuts_make(const ChurnTable *table, int max_bin,
+extern float *churn_cuts_make(const ChurnSample *sample, int max_bin,
 							  size_t *nrows);
 
 #endif							/* CHURN_CUTS_H */

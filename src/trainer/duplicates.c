@@ -48,9 +48,8 @@ value_bits(const ChurnTableColumn *column, size_t row)
 	}
 }
 
-/* The hashes of the features of rows first .. first + count. */
-static uint64_t *
-hash_rows(const ChurnTable *table, size_t first, size_t count)
+uint64_t *
+churn_table_hash_rows(const ChurnTable *table, size_t first, size_t count)
 {
 	uint64_t   *hashes = churn_pages_alloc(count * sizeof(uint64_t));
 	size_t		i;
@@ -101,7 +100,7 @@ static void
 make_test_rows(const ChurnTable *table, TestRows *tests)
 {
 	size_t		n = churn_table_rows(table, CHURN_PART_TEST);
-	uint64_t   *hashes = hash_rows(table, 0, n);
+	uint64_t   *hashes = churn_table_hash_rows(table, 0, n);
 	size_t		nslots = 16;
 	size_t		row;
 
@@ -120,13 +119,18 @@ make_test_rows(const ChurnTable *table, TestRows *tests)
 	churn_pages_free(hashes, n * sizeof(uint64_t));
 }
 
-/* Moves the training rows that are not marked to the front of their part. */
+/*
+ * Moves the rows to learn from that are not marked to the front.  Those of the
+ * validation part stay before those of the training part.
+ */
 static void
 remove_rows(ChurnTable *table, const uint8_t *marked)
 {
-	size_t		first = table->start[CHURN_PART_TRAIN];
-	size_t		count = churn_table_rows(table, CHURN_PART_TRAIN);
-	size_t		kept = first;
+	size_t		first = table->start[CHURN_PART_VALIDATION];
+	size_t		count = table->nrows - first;
+	size_t		train = table->start[CHURN_PART_TRAIN] - first;
+	size_t		kept;
+	bool		join = false;	/* to a row of the same key that stays */
 	size_t		row;
 	size_t		i;
 
@@ -146,8 +150,16 @@ remove_rows(ChurnTable *table, const uint8_t *marked)
 	kept = first;
 	for (row = 0; row < count; row++)
 	{
-		if (!marked[row])
-			table->labels[kept++] = table->labels[first + row];
+		if (row == train)
+			table->start[CHURN_PART_TRAIN] = kept;
+		if (table->joined != NULL && !table->joined[first + row])
+			join = false;
+		if (marked[row])
+			continue;
+		if (table->joined != NULL)
+			table->joined[kept] = join;
+		join = true;
+		table->labels[kept++] = table->labels[first + row];
 	}
 	table->nrows = kept;
 	table->start[CHURN_NPARTS] = kept;
@@ -170,18 +182,18 @@ report(const ChurnTable *table, size_t equal, size_t n)
 void
 churn_table_drop_duplicates(ChurnTable *table)
 {
-	size_t		first = table->start[CHURN_PART_TRAIN];
-	size_t		n = churn_table_rows(table, CHURN_PART_TRAIN);
+	size_t		first = table->start[CHURN_PART_VALIDATION];
+	size_t		n = table->nrows - first;
 	TestRows	tests;
 	uint64_t   *hashes;
 	uint8_t    *marked;
 	size_t		equal = 0;
 	size_t		row;
 
-	if (table->ncolumns == 0)
+	if (table->ncolumns == 0 || first == 0)
 		return;
 	make_test_rows(table, &tests);
-	hashes = hash_rows(table, first, n);
+	hashes = churn_table_hash_rows(table, first, n);
 	marked = churn_pages_alloc(n);
 	for (row = 0; row < n; row++)
 	{

@@ -5,28 +5,41 @@
 #ifndef CHURN_EVALUATE_H
 #define CHURN_EVALUATE_H
 
-#include "scorer.h"
-#include "table.h"
+#include "finish.h"
 
 typedef struct ChurnMetric
 {
-	const char *dataset;
+	const char *dataset;		/* "cv", "validation" or "test" */
+	const char *candidate;		/* "" for the model itself */
 	const char *name;
 	double		value;
+	double		spread;			/* over folds; NaN if there are none */
+	const ChurnFoldScore *folds;	/* with nfolds values at offset; or NULL */
+	size_t		offset;
+	int			nfolds;
 	size_t		n;				/* rows it was measured on */
 } ChurnMetric;
 
-#define CHURN_MAX_METRICS	16
+#define CHURN_MAX_METRICS	(3 * CHURN_MAX_CANDIDATES + 32)
 
 typedef struct ChurnQuality
 {
-	double		threshold;		/* maximum F1 on the validation part */
 	ChurnMetric metrics[CHURN_MAX_METRICS];
 	size_t		nmetrics;
 	double		champion_pr_auc;	/* on the test part; NaN if not known */
 } ChurnQuality;
 
-extern void churn_evaluate(ChurnScorer *scorer, const ChurnTable *table,
-						   ChurnQuality *quality);
+/* Measures the candidates by what their folds told. */
+extern void churn_evaluate_candidates(ChurnQuality *quality,
+									  const ChurnSelection *selection);
+
+/*
+ * Measures a model by its held out rows, if there were no folds, and by the
+ * test part; candidate is "" for the model that won.
+ */
+extern void churn_evaluate(ChurnQuality *quality,
+						   const ChurnFinished *finished,
+						   const ChurnSelection *selection,
+						   const ChurnTable *table, const char *candidate);
 
 #endif							/* CHURN_EVALUATE_H */

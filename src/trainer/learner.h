@@ -20,8 +20,8 @@ typedef struct ChurnFit ChurnFit;
 typedef enum ChurnVerdict
 {
 	CHURN_VERDICT_GO,			/* on */
-	CHURN_VERDICT_BEST,			/* on, but this is what the fit is to be, unless
-								 * a later checkpoint says so too */
+	CHURN_VERDICT_BEST,			/* on, but this is what the fit is to be,
+								 * unless a later checkpoint says so too */
 	CHURN_VERDICT_STOP			/* make no more rounds */
 } ChurnVerdict;
 
@@ -43,8 +43,8 @@ typedef struct ChurnFitControl
 								 * after the last */
 	ChurnCheckpoint checkpoint; /* or NULL.  Without rounds, called once */
 	void	   *context;		/* its first argument */
-	ChurnTable *release;		/* the sample's table, whose training part is no
-								 * longer needed once read; or NULL */
+	ChurnTable *release;		/* the sample's table, whose training part is
+								 * no longer needed once read; or NULL */
 } ChurnFitControl;
 
 typedef struct ChurnLearner
@@ -61,8 +61,8 @@ typedef struct ChurnLearner
 						const ChurnFitControl *control);
 
 	/*
-	 * Margins of rows first .. first + count of the table by the learner's own
-	 * predictor, against which src/common's is checked.
+	 * Margins of rows first .. first + count of the table by the learner's
+	 * own predictor, against which src/common's is checked.
 	 */
 	void		(*predict) (ChurnFit *fit, const ChurnTable *table,
 							size_t first, size_t count, float *margins);
@@ -77,7 +77,8 @@ typedef struct ChurnLearner
 	/*
 	 * The model: one component of weight 1 and offset 0, made in the arena,
 	 * its algorithm the learner's name.  Learners of XGBoost set *document to
-	 * the model file, parsed, and the others to NULL.
+	 * the model file, parsed, and leave the forest to be read from there; the
+	 * others set *document to NULL.
 	 */
 	void		(*component) (ChurnFit *fit, const ChurnTable *table,
 							  ChurnArena *arena, ChurnComponent *component,
@@ -91,6 +92,10 @@ extern const ChurnLearner churn_learner_logistic;
 extern const ChurnLearner churn_learner_random_forest;
 extern const ChurnLearner churn_learner_xgboost;
 extern const ChurnLearner churn_learner_network;
+
+/* All of them, the simplest first; ends with NULL.  And one by its name. */
+extern const ChurnLearner *const churn_learners[];
+extern const ChurnLearner *churn_learner_find(const char *name);
 
 /* Value in effect of a parameter that is in the list. */
 extern double churn_param(const ChurnSetting *params, const char *name);

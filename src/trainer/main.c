@@ -13,12 +13,14 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "checks.h"
 #include "evaluate.h"
+#include "finish.h"
 #include "learner.h"
 #include "memory.h"
 #include "result.h"
 #include "rows.h"
-#include "scorer.h"
+#include "select.h"
 #include "settings.h"
 #include "table.h"
 
@@ -84,6 +86,30 @@ ended_by_library(void)
 				  "churn-trainer ended early");
 }
 
+/*
+ * Makes the baseline's model beside that of the winner, unless it is the
+ * winner or was not among the candidates, and measures it on the test part.
+ */
+static void
+evaluate_baseline(ChurnQuality *quality, ChurnSelection *selection,
+				  ChurnTable *table, const ChurnRows *rows)
+{
+	static ChurnFinished baseline;
+	int			i;
+
+	for (i = 0; i < selection->ntrials; i++)
+	{
+		const ChurnTrial *trial = &selection->trials[i];
+
+		if (trial->candidate.learner != &churn_learner_rules ||
+			i == selection->winner || trial->nfolds == 0)
+			continue;
+		churn_finish(&baseline, selection, trial, table, rows, false);
+		churn_evaluate(quality, &baseline, selection, table,
+					   trial->candidate.name);
+	}
+}
+
 /* All of it, from CONFIG to RESULT. */
 static void
 serve(void)
@@ -91,10 +117,10 @@ serve(void)
 	static ChurnSettings settings;
 	static ChurnRows rows;
 	static ChurnTable table;
+	static ChurnIssues issues;
+	static ChurnSelection selection;
+	static ChurnFinished finished;
 	static ChurnQuality quality;
-	ChurnLearner *learner;
-	const char *bytes;
-	uint64_t	length;
 
 	atexit(ended_by_library);
 	read_config(&settings);
@@ -103,13 +129,21 @@ serve(void)
 	churn_progress_phase(CHURN_PHASE_PREPARING);
 	churn_table_make(&table, &rows);
 	churn_result_check(&table);
-	learner = churn_learner_train(&settings, &table);
+	churn_checks_run(&table, table.start[CHURN_PART_VALIDATION],
+					 table.nrows - table.start[CHURN_PART_VALIDATION],
+					 &issues);
+	churn_issues_tell(&issues);
+	churn_select(&selection, &settings, &table);
+	churn_progress_phase(CHURN_PHASE_TRAINING);
+	churn_evaluate_candidates(&quality, &selection);
+	evaluate_baseline(&quality, &selection, &table, &rows);
+	churn_finish(&finished, &selection, &selection.trials[selection.winner],
+				 &table, &rows, true);
 	churn_progress_phase(CHURN_PHASE_EVALUATING);
-	bytes = churn_result_artifact(&settings, &table, learner, 0.5, &length);
-	churn_evaluate(churn_scorer_make(bytes, length, learner, &table), &table,
-				   &quality);
+	churn_evaluate(&quality, &finished, &selection, &table, "");
 	churn_progress_phase(CHURN_PHASE_SAVING);
-	churn_result_send(&settings, &rows, &table, learner, &quality);
+	churn_result_send(&settings, &rows, &table, &selection, &finished,
+					  &quality, &issues);
 	_exit(0);
 }
 
@@ -119,7 +153,7 @@ main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 	{
 		printf("churn-trainer %s (XGBoost %s)\n", CHURN_VERSION,
-			   churn_learner_version());
+			   churn_learner_xgboost.version());
 		return 0;
 	}
 	if (argc > 1 || !has_socket())

@@ -136,12 +136,31 @@ collect_places(ChurnRows *rows)
 	return places;
 }
 
+/* Finds the rows of the same key as the one before. */
+static void
+find_joined(ChurnOrder *order, const Place *places)
+{
+	bool		any = false;
+	size_t		i;
+
+	order->joined = churn_pages_alloc(order->nrows);
+	for (i = 1; i < order->nrows; i++)
+	{
+		order->joined[i] = places[i].mark.key == places[i - 1].mark.key;
+		any |= order->joined[i];
+	}
+	if (any)
+		return;
+	churn_pages_free(order->joined, order->nrows);
+	order->joined = NULL;
+}
+
 void
 churn_order_make(ChurnOrder *order, ChurnRows *rows)
 {
-	double		test = churn_setting_option(rows->settings, "test_fraction");
+	double		test = churn_option(rows->settings, "test_fraction");
 	double		behind_validation = test +
-	churn_setting_option(rows->settings, "validation_fraction");
+	churn_option(rows->settings, "validation_fraction");
 	size_t		n = rows->nrows;
 	Place	   *places = collect_places(rows);
 	size_t		i;
@@ -167,5 +186,7 @@ churn_order_make(ChurnOrder *order, ChurnRows *rows)
 			order->start[CHURN_PART_TRAIN] = i + 1;
 	}
 	order->start[CHURN_NPARTS] = n;
+	if (rows->settings->has_key)
+		find_joined(order, places);
 	churn_pages_free(places, n * sizeof(Place));
 }

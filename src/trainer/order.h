@@ -23,6 +23,8 @@ typedef struct ChurnOrder
 {
 	uint32_t   *rows;			/* number of each row as it arrived */
 	uint8_t    *labels;			/* in the new order, as is all below */
+	uint8_t    *joined;			/* 1: of the same key as the row before; NULL
+								 * if no two rows are */
 	float	   *champion;		/* NULL unless the champion's scores came */
 	size_t		nrows;
 	size_t		start[CHURN_NPARTS + 1];	/* of each part */

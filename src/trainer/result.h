@@ -6,10 +6,8 @@
 #define CHURN_RESULT_H
 
 #include "evaluate.h"
-#include "learner.h"
-#include "rows.h"
-#include "settings.h"
-#include "table.h"
+#include "finish.h"
+#include "issues.h"
 
 /*
  * Ends, before training, when the categories are more than a RESULT frame can
@@ -17,19 +15,12 @@
  */
 extern void churn_result_check(const ChurnTable *table);
 
-/*
- * The model file with what the extension must know of it.  The threshold may
- * be unknown yet, when it is only to be scored with.
- */
-extern const char *churn_result_artifact(const ChurnSettings *settings,
-										 const ChurnTable *table,
-										 ChurnLearner *learner,
-										 double threshold, uint64_t *length);
-
 /* Sends the model and the RESULT. */
 extern void churn_result_send(const ChurnSettings *settings,
 							  const ChurnRows *rows, const ChurnTable *table,
-							  ChurnLearner *learner,
-							  const ChurnQuality *quality);
+							  const ChurnSelection *selection,
+							  const ChurnFinished *finished,
+							  const ChurnQuality *quality,
+							  const ChurnIssues *issues);
 
 #endif							/* CHURN_RESULT_H */

@@ -16,8 +16,8 @@ typedef struct ChurnSample
 	size_t		nmade;			/* synthetic rows, which come after them */
 	const float *made;			/* their values, as churn_table_fill() does */
 	const uint8_t *made_labels;
-	const float *weights;		/* of all nreal + nmade rows; a row of weight 0
-								 * is held out: not learned from */
+	const float *weights;		/* of all nreal + nmade rows; a row of weight
+								 * 0 is held out: not learned from */
 } ChurnSample;
 
 /* Rows of the sample, real and made. */

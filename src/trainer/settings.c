@@ -16,46 +16,37 @@
 
 #include "channel.h"
 #include "churn/model.h"
+#include "churn/protocol.h"
+#include "folds.h"
+#include "learner.h"
 
-static const char *const grow_policies[] = {"depthwise", "lossguide", NULL};
-
-/*
- * Defaults: depth 4 with sampled rows and columns was the best compromise on
- * the Telco and the MLC churn data, and early stopping picks the rounds.
- */
-static ChurnSetting params[] = {
-	{"rounds", NULL, CHURN_SETTING_INTEGER, false, 1000, 1, 10000, NULL},
-	{"early_stopping_rounds", NULL, CHURN_SETTING_INTEGER, false,
-	50, 0, 10000, NULL},
-	{"learning_rate", "eta", CHURN_SETTING_NUMBER, true, 0.05, 1e-4, 1, NULL},
-	{"max_depth", NULL, CHURN_SETTING_INTEGER, true, 4, 1, 16, NULL},
-	{"min_child_weight", NULL, CHURN_SETTING_NUMBER, true, 5, 0, 1e9, NULL},
-	{"subsample", NULL, CHURN_SETTING_NUMBER, false, 0.8, 0.01, 1, NULL},
-	{"colsample_bytree", NULL, CHURN_SETTING_NUMBER, true, 0.8, 0.01, 1, NULL},
-	{"colsample_bylevel", NULL, CHURN_SETTING_NUMBER, true, 1, 0.01, 1, NULL},
-	{"reg_lambda", "lambda", CHURN_SETTING_NUMBER, true, 1, 0, 1e9, NULL},
-	{"reg_alpha", "alpha", CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
-	{"gamma", NULL, CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
-	{"max_bin", NULL, CHURN_SETTING_INTEGER, true, 256, 2, 256, NULL},
-	{"max_leaves", NULL, CHURN_SETTING_INTEGER, true, 0, 0, 65536, NULL},
-	{"grow_policy", NULL, CHURN_SETTING_CHOICE, true, 0, 0, 1, grow_policies},
-	{"scale_pos_weight", NULL, CHURN_SETTING_NUMBER, true, 1, 1e-6, 1e6, NULL},
-	{"max_cat_to_onehot", NULL, CHURN_SETTING_INTEGER, true, 4, 1, 4096, NULL},
-	{"max_delta_step", NULL, CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
-	{.name = NULL}
+static const char *const samplings[] = {
+	"none", "class_weight", "oversample", "smote", NULL
 };
+static const char *const calibrations[] = {
+	"none", "platt", "beta", "isotonic", "auto", NULL
+};
+static const char *const thresholds[] = {"f1", "cost", "capacity", NULL};
 
 static ChurnSetting options[] = {
-	{"seed", NULL, CHURN_SETTING_INTEGER, true, 42, 0, 2147483647, NULL},
+	{"seed", NULL, CHURN_SETTING_INTEGER, false, 42, 0, 2147483647, NULL},
 	{"validation_fraction", NULL, CHURN_SETTING_NUMBER, false,
 	0.2, 0.01, 0.5, NULL},
-	{"test_fraction", NULL, CHURN_SETTING_NUMBER, false, 0.2, 0.01, 0.5, NULL},
+	{"test_fraction", NULL, CHURN_SETTING_NUMBER, false,
+	CHURN_TEST_FRACTION, 0, 0.5, NULL},
+	{"folds", NULL, CHURN_SETTING_INTEGER, false, 5, 0, CHURN_MAX_K, NULL},
+	{"time_budget", NULL, CHURN_SETTING_NUMBER, false, 60, 1, 1e6, NULL},
+	{"sampling", NULL, CHURN_SETTING_CHOICE, false, 0, 0, 3, samplings},
+	{"calibration", NULL, CHURN_SETTING_CHOICE, false, 4, 0, 4, calibrations},
+	{"threshold", NULL, CHURN_SETTING_CHOICE, false, 0, 0, 2, thresholds},
+	{"cost_missed", NULL, CHURN_SETTING_NUMBER, false, 5, 0, 1e12, NULL},
+	{"cost_offer", NULL, CHURN_SETTING_NUMBER, false, 1, 0, 1e12, NULL},
+	{"capacity", NULL, CHURN_SETTING_INTEGER, false, 0, 0, 1e12, NULL},
 	{.name = NULL}
 };
 
-/* The setting of that name or alias, or NULL. */
-static ChurnSetting *
-find_setting(ChurnSetting *settings, const char *name)
+ChurnSetting *
+churn_setting_find(ChurnSetting *settings, const char *name)
 {
 	for (; settings->name != NULL; settings++)
 	{
@@ -90,8 +81,18 @@ static const char *
 describe_values(const ChurnSetting *setting)
 {
 	if (setting->kind == CHURN_SETTING_CHOICE)
-		return churn_format("Valid values are \"%s\" and \"%s\".",
-							setting->choices[0], setting->choices[1]);
+	{
+		static char list[256];
+		size_t		used = 0;
+		int			i;
+
+		for (i = 0; setting->choices[i] != NULL; i++)
+			used += (size_t) snprintf(list + used, sizeof(list) - used,
+									  "%s\"%s\"", i == 0 ? "" :
+									  setting->choices[i + 1] == NULL ?
+									  " and " : ", ", setting->choices[i]);
+		return churn_format("Valid values are %s.", list);
+	}
 	return churn_format("Valid values are %s between %.10g and %.10g.",
 						setting->kind == CHURN_SETTING_INTEGER ?
 						"whole numbers" : "numbers",
@@ -141,7 +142,7 @@ static void
 read_settings(ChurnSetting *table, const ChurnValue *given, const char *what,
 			  ChurnArena *arena)
 {
-	bool		seen[64] = {false};
+	bool		seen[CHURN_MAX_PARAMS] = {false};
 	ChurnError	error;
 	size_t		i;
 
@@ -153,7 +154,7 @@ read_settings(ChurnSetting *table, const ChurnValue *given, const char *what,
 	for (i = 0; i < given->length; i++)
 	{
 		const char *name = given->u.members[i].name;
-		ChurnSetting *setting = find_setting(table, name);
+		ChurnSetting *setting = churn_setting_find(table, name);
 		char	   *text;
 		size_t		length;
 
@@ -240,6 +241,8 @@ read_columns(ChurnSettings *settings, const ChurnValue *columns)
 
 		settings->columns[i].name = churn_value_text(given, "name", NULL);
 		settings->columns[i].type = churn_value_text(given, "type", "");
+		settings->columns[i].transform = churn_value_text(given, "transform",
+														  NULL);
 		for (kind = 0; kind < 4 && strcmp(kinds[kind], text) != 0; kind++)
 			;
 		if (settings->columns[i].name == NULL || kind == 4)
@@ -253,13 +256,84 @@ static const char *
 read_algorithm(const ChurnValue *config)
 {
 	const char *name = churn_value_text(config, "algorithm", "auto");
+	char		list[256] = "";
+	size_t		used = 0;
+	int			i;
 
-	if (strcmp(name, "auto") != 0 && strcmp(name, "xgboost") != 0)
+	if (strcmp(name, "auto") == 0 || strcmp(name, "blend") == 0 ||
+		churn_learner_find(name) != NULL)
+		return name;
+	for (i = 0; churn_learners[i] != NULL; i++)
+		used += (size_t) snprintf(list + used, sizeof(list) - used,
+								  "\"%s\", ", churn_learners[i]->name);
+	churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER, NULL,
+				  churn_format("Available algorithms are %s\"blend\", and "
+							   "\"auto\", which chooses among them.", list),
+				  "unrecognized algorithm \"%s\"", name);
+}
+
+/*
+ * Checks the parameters.  Those of one learner are given as they are; where
+ * several are tried, by the learner's name.
+ */
+static void
+check_params(const ChurnSettings *settings)
+{
+	const ChurnLearner *learner = churn_learner_find(settings->algorithm);
+	size_t		i;
+
+	if (settings->params == NULL ||
+		settings->params->kind == CHURN_VALUE_NULL)
+		return;
+	if (settings->params->kind != CHURN_VALUE_OBJECT)
+		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER, NULL, NULL,
+					  "parameters must be given as a JSON object");
+	if (learner != NULL)
+	{
+		(void) churn_params_make(settings, learner->name, learner->params,
+								 NULL);
+		return;
+	}
+	for (i = 0; i < settings->params->length; i++)
+	{
+		const char *name = settings->params->u.members[i].name;
+
+		learner = churn_learner_find(name);
+		if (learner == NULL)
+			churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER,
+						  "Where the algorithm is chosen, each learner's "
+						  "parameters are given under its name.",
+						  "For example: params => "
+						  "'{\"xgboost\": {\"max_depth\": 3}}'.",
+						  "unrecognized learner \"%s\" in the parameters",
+						  name);
+		(void) churn_params_make(settings, name, learner->params, NULL);
+	}
+}
+
+/* Checks what the options mean together. */
+static void
+check_options(const ChurnSettings *settings)
+{
+	if (churn_option(settings, "validation_fraction") +
+		churn_option(settings, "test_fraction") > 0.8)
+		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER,
+					  "The options \"validation_fraction\" and "
+					  "\"test_fraction\" may add up to at most 0.8.", NULL,
+					  "too few rows are left to train on");
+	if (churn_option(settings, "folds") == 1)
+		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER,
+					  "With 0 folds, models are compared on the validation "
+					  "part.", NULL,
+					  "invalid value for option \"folds\": 1");
+	if (churn_option(settings, "threshold") == CHURN_THRESHOLD_CAPACITY &&
+		churn_option(settings, "capacity") < 1)
 		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER, NULL,
-					  "Available algorithms are \"xgboost\" and \"auto\", "
-					  "which chooses among them.",
-					  "unrecognized algorithm \"%s\"", name);
-	return "xgboost";
+					  "Say how many of the source's customers can be "
+					  "contacted: options => '{\"threshold\": \"capacity\", "
+					  "\"capacity\": 500}'.",
+					  "threshold \"capacity\" needs the option "
+					  "\"capacity\"");
 }
 
 /* A member that must be true or false; absent is false. */
@@ -302,30 +376,56 @@ churn_settings_read(ChurnSettings *settings, const uint8_t *json,
 	settings->threads = threads >= 1 && threads <= 1024 ? (int) threads : 1;
 	settings->as_of = churn_value_get(config, "as_of");
 
-	read_settings(params, churn_value_get(config, "params"), "parameter",
-				  settings->arena);
+	settings->rules = churn_value_get(config, "rules");
+	settings->params = churn_value_get(config, "params");
 	read_settings(options, churn_value_get(config, "options"), "option",
 				  settings->arena);
-	settings->params = params;
 	settings->options = options;
-	if (churn_setting_option(settings, "validation_fraction") +
-		churn_setting_option(settings, "test_fraction") > 0.8)
-		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER,
-					  "The options \"validation_fraction\" and "
-					  "\"test_fraction\" may add up to at most 0.8.", NULL,
-					  "too few rows are left to train on");
+	check_options(settings);
+	check_params(settings);
+}
+
+ChurnSetting *
+churn_params_make(const ChurnSettings *settings, const char *learner,
+				  const ChurnSetting *defaults, bool *given)
+{
+	const ChurnValue *values = settings->params;
+	ChurnError	error;
+	ChurnSetting *params;
+	size_t		n = 0;
+	size_t		i;
+
+	while (defaults[n].name != NULL)
+		n++;
+	params = churn_arena_array(settings->arena, n + 1, sizeof(ChurnSetting),
+							   &error);
+	if (params == NULL)
+		churn_failure_memory();
+	memcpy(params, defaults, (n + 1) * sizeof(ChurnSetting));
+	if (strcmp(settings->algorithm, learner) != 0)
+		values = churn_value_get(values, learner);
+	read_settings(params, values, "parameter", settings->arena);
+	for (i = 0; given != NULL && i < n; i++)
+		given[i] = churn_value_get(values, params[i].name) != NULL ||
+			(params[i].alias != NULL &&
+			 churn_value_get(values, params[i].alias) != NULL);
+	return params;
 }
 
 double
-churn_setting_param(const ChurnSettings *settings, const char *name)
+churn_param(const ChurnSetting *params, const char *name)
 {
-	return find_setting(settings->params, name)->value;
+	while (params->name != NULL && strcmp(params->name, name) != 0)
+		params++;
+	if (params->name == NULL)
+		abort();				/* a mistake in this program */
+	return params->value;
 }
 
 double
-churn_setting_option(const ChurnSettings *settings, const char *name)
+churn_option(const ChurnSettings *settings, const char *name)
 {
-	return find_setting(settings->options, name)->value;
+	return churn_param(settings->options, name);
 }
 
 const char *

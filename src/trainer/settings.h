@@ -24,6 +24,7 @@ typedef struct ChurnColumnSettings
 {
 	const char *name;
 	const char *type;			/* its SQL type, for the model */
+	const char *transform;		/* SQL expression that computes it, or NULL */
 	ChurnColumnKind kind;
 } ChurnColumnSettings;
 
@@ -50,7 +51,7 @@ typedef struct ChurnSetting
 typedef struct ChurnSettings
 {
 	ChurnArena *arena;			/* lives as long as the process */
-	const char *algorithm;		/* the one that will be used */
+	const char *algorithm;		/* as asked for: a learner, "auto", "blend" */
 	ChurnColumnSettings *columns;
 	size_t		ncolumns;
 	uint64_t	split_seed;
@@ -58,19 +59,40 @@ typedef struct ChurnSettings
 	bool		has_champion;
 	int			threads;
 	ChurnValue *as_of;			/* goes into the model as it is, or NULL */
-	ChurnSetting *params;		/* end with a NULL name */
-	ChurnSetting *options;
+	ChurnValue *rules;			/* given by the user, or NULL */
+	ChurnValue *params;			/* as given, or NULL */
+	ChurnSetting *options;		/* end with a NULL name */
 } ChurnSettings;
+
+/* What the option "threshold" says. */
+typedef enum ChurnThreshold
+{
+	CHURN_THRESHOLD_F1,
+	CHURN_THRESHOLD_COST,
+	CHURN_THRESHOLD_CAPACITY
+} ChurnThreshold;
 
 /* Reads CONFIG; anything wrong with it is a FAILURE. */
 extern void churn_settings_read(ChurnSettings *settings, const uint8_t *json,
 								size_t length);
 
-/* The value in effect of a parameter or option that settings.c lists. */
-extern double churn_setting_param(const ChurnSettings *settings,
-								  const char *name);
-extern double churn_setting_option(const ChurnSettings *settings,
-								   const char *name);
+/*
+ * The parameters of a learner: those in defaults, with the values that the
+ * user gave.  given[i], unless NULL, is set where the user gave number i.
+ */
+extern ChurnSetting *churn_params_make(const ChurnSettings *settings,
+									   const char *learner,
+									   const ChurnSetting *defaults,
+									   bool *given);
+
+/* The setting of that name or alias in a list, or NULL. */
+extern ChurnSetting *churn_setting_find(ChurnSetting *list, const char *name);
+
+/* The value in effect of an option, by its name. */
+extern double churn_option(const ChurnSettings *settings, const char *name);
+
+/* Parameters of one learner at most. */
+#define CHURN_MAX_PARAMS	32
 
 /* A setting's value in effect as text, in a static buffer, and as JSON. */
 extern const char *churn_setting_text(const ChurnSetting *setting);

@@ -44,10 +44,14 @@ check_rows(const ChurnRows *rows)
 					  "cannot train on rows of one class only");
 }
 
-/* Counts the rows that churned in each part; ends if one has too few. */
+/*
+ * Counts the rows that churned in each part; ends if one has too few.  Only
+ * the test part may be empty, if the options say so.
+ */
 static void
-check_parts(ChurnTable *table)
+check_parts(ChurnTable *table, const ChurnSettings *settings)
 {
+	bool		wants_test = churn_option(settings, "test_fraction") > 0;
 	int			part;
 	size_t		row;
 	char		counts[256];
@@ -69,6 +73,8 @@ check_parts(ChurnTable *table)
 		size_t		n = churn_table_rows(table, (ChurnPart) part);
 		size_t		positives = table->positives[part];
 
+		if (part == CHURN_PART_TEST && !wants_test)
+			continue;
 		if (positives >= MIN_CLASS_ROWS && n - positives >= MIN_CLASS_ROWS)
 			continue;
 		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER,
@@ -144,8 +150,9 @@ churn_table_make(ChurnTable *table, ChurnRows *rows)
 	table->nrows = table->capacity = order.nrows;
 	memcpy(table->start, order.start, sizeof(table->start));
 	table->labels = order.labels;
+	table->joined = order.joined;
 	table->champion = order.champion;
-	check_parts(table);
+	check_parts(table, rows->settings);
 
 	table->columns = churn_alloc(rows->settings->ncolumns,
 								 sizeof(ChurnTableColumn));
@@ -158,7 +165,7 @@ churn_table_make(ChurnTable *table, ChurnRows *rows)
 	churn_pages_free(order.rows, order.nrows * sizeof(uint32_t));
 
 	churn_table_drop_duplicates(table);
-	check_parts(table);
+	check_parts(table, rows->settings);
 	churn_table_choose_columns(table);
 	churn_table_report_columns(table, rows);
 	if (table->ncolumns == 0)

@@ -29,6 +29,7 @@ typedef struct ChurnTable
 	size_t		start[CHURN_NPARTS + 1];	/* first row of each part */
 	size_t		positives[CHURN_NPARTS];
 	uint8_t    *labels;
+	uint8_t    *joined;			/* see ChurnOrder; or NULL */
 	float	   *champion;		/* scores, or NULL */
 	size_t		duplicates;		/* training rows that were dropped */
 } ChurnTable;
@@ -48,6 +49,13 @@ extern void churn_table_fill(const ChurnTable *table, size_t first,
 
 /* Gives back the memory of the training part, the last. */
 extern void churn_table_drop_train(ChurnTable *table);
+
+/*
+ * Hashes of the features of rows first .. first + count, to be freed with
+ * churn_pages_free(): rows of different hashes differ.
+ */
+extern uint64_t *churn_table_hash_rows(const ChurnTable *table, size_t first,
+									   size_t count);
 
 /* Rows of a part. */
 static inline size_t

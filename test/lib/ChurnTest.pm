@@ -59,11 +59,13 @@ sub train
 	my $model = $options{model} // 'm';
 	my $params = $options{params} // '{"rounds": 20}';
 	my $promote = $options{promote} // 'always';
+	my $transform = $options{transform} // '{}';
 
 	return $node->safe_psql($options{database} // 'postgres', <<"SQL");
 SET client_min_messages = warning;
 SELECT version FROM churn_train('$table', 'churn', model => '$model',
-	params => '$params', options => '{"promote": "$promote"}');
+	params => '$params', transform => '$transform', algorithm => 'xgboost',
+	options => '{"folds": 0, "promote": "$promote"}');
 SQL
 }
 

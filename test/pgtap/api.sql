@@ -42,7 +42,15 @@ INSERT INTO expected_functions VALUES
 	('public', 'churn_predict',
 	 'customer record, model text DEFAULT NULL::text, OUT score double precision, OUT churn boolean, OUT band text, OUT model text, OUT version integer',
 	 'record', 'c', 's', false, 's', false, false, NULL),
-	('public', 'churn_rescore', 'model text',
+	('public', 'churn_explain',
+	 'customer record, model text DEFAULT NULL::text, version integer DEFAULT NULL::integer',
+	 'TABLE(feature text, value text, contribution double precision)',
+	 'c', 's', false, 's', false, true, NULL),
+	('public', 'churn_reasons',
+	 'customer record, model text DEFAULT NULL::text, version integer DEFAULT NULL::integer, '
+	 'top integer DEFAULT 3',
+	 'text[]', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_rescore', 'model text, reasons integer DEFAULT 0',
 	 'bigint', 'c', 'v', true, 'u', false, false, NULL),
 	('public', 'churn_train',
 	 'source text, label text, key text DEFAULT NULL::text, model text DEFAULT NULL::text, '
@@ -103,7 +111,67 @@ INSERT INTO expected_functions VALUES
 	('churn', 'register_version',
 	 'info jsonb, artifact bytea, compiled bytea, sha256 bytea, '
 	 'OUT version integer, OUT promoted boolean, OUT reason text',
-	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}');
+	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_evaluate',
+	 'model text, source text DEFAULT NULL::text, version integer DEFAULT NULL::integer, '
+	 'label text DEFAULT NULL::text, positive text DEFAULT NULL::text, '
+	 'part text DEFAULT NULL::text, resamples integer DEFAULT NULL::integer',
+	 'TABLE(metric text, value double precision, ci_low double precision, ci_high double precision, n bigint)',
+	 'c', 'v', false, 'u', false, true, NULL),
+	('churn', 'rank_add', 'state bytea, score double precision, churned boolean',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'log_loss_add', 'state bytea, score double precision, churned boolean',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'brier_add', 'state bytea, score double precision, churned boolean',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'ece_add', 'state bytea, score double precision, churned boolean',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'lift_add', 'state bytea, score double precision, churned boolean, fraction double precision',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'confusion_add', 'state bytea, score double precision, churned boolean, threshold double precision',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'rank_combine', 'state bytea, other bytea',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'mean_combine', 'state bytea, other bytea',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'ece_combine', 'state bytea, other bytea',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'confusion_combine', 'state bytea, other bytea',
+	 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'pr_auc_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'roc_auc_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'lift_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'mean_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'ece_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'f1_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'precision_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'recall_final', 'state bytea',
+	 'double precision', 'c', 'i', true, 's', false, false, NULL),
+	('public', 'churn_pr_auc', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_roc_auc', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_log_loss', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_brier', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_ece', 'score double precision, churned boolean',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_f1', 'score double precision, churned boolean, threshold double precision',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_precision', 'score double precision, churned boolean, threshold double precision',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_recall', 'score double precision, churned boolean, threshold double precision',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL),
+	('public', 'churn_lift', 'score double precision, churned boolean, fraction double precision',
+	 'double precision', 'internal', 'i', false, 's', false, false, NULL);
 
 -- what the extension really has
 CREATE TEMP VIEW churn_functions AS
@@ -128,6 +196,12 @@ SELECT is((f.lanname, f.provolatile, f.proisstrict, f.proparallel, f.prosecdef, 
 	FROM expected_functions e LEFT JOIN churn_functions f USING (schema, name) ORDER BY 1;
 SELECT is(f.proconfig, e.config, format('%I.%I: settings', e.schema, e.name))
 	FROM expected_functions e LEFT JOIN churn_functions f USING (schema, name) ORDER BY 1;
+
+-- aggregates that a cluster can push down, and windows can use
+SELECT is_empty('SELECT f.oid::regprocedure FROM churn_functions f JOIN pg_aggregate a ON a.aggfnoid = f.oid
+	WHERE a.aggtranstype = ''internal''::regtype OR a.aggcombinefn = 0 OR a.aggfinalmodify <> ''r''
+		OR f.proparallel <> ''s''',
+	'every aggregate has a real state type, a combine function and a final function that only reads');
 
 -- rules that hold for every function, also for those still to come
 SELECT is_empty('SELECT oid::regprocedure FROM churn_functions
@@ -162,7 +236,7 @@ SELECT lives_ok($$ PREPARE a AS SELECT churn_score(c, model => 'm', version => 1
 SELECT lives_ok($$ PREPARE b AS SELECT t.model, t.version, t.algorithm, t.promoted, t.pr_auc, t.roc_auc,
 	t.f1, t.precision, t.recall, t.threshold, t.rows, t.seconds
 	FROM churn_train(source => 's', label => 'l', key => 'k', model => 'm', algorithm => 'auto',
-		positive => 'p', exclude => '{}', transform => '{}', params => '{}', options => '{}') t $$,
+		positive => 'p', exclude => '{}', transform => '{}', params => '{}', options => '{"folds": 0}') t $$,
 	'training by named arguments, and its columns');
 SELECT lives_ok($$ PREPARE c AS SELECT t.model, t.version, t.algorithm, t.promoted, t.features, t.trees
 	FROM churn_import(model => 'm', artifact => '', features => '[]', source => 's', key => 'k', label => 'l',

@@ -14,10 +14,10 @@ CREATE TABLE customers AS SELECT * FROM churn_sample_customers(600, 1);
 CREATE TABLE others AS SELECT * FROM churn_sample_customers(600, 2);
 ALTER TABLE customers ADD PRIMARY KEY (customer_id);
 ALTER TABLE others ADD PRIMARY KEY (customer_id);
-SELECT is(version, 1, 'first model') FROM churn_train('customers', 'churn', params => '{"rounds": 5}');
-SELECT is(version, 1, 'second model') FROM churn_train('others', 'churn', params => '{"rounds": 9, "max_depth": 2}');
+SELECT is(version, 1, 'first model') FROM churn_train('customers', 'churn', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
+SELECT is(version, 1, 'second model') FROM churn_train('others', 'churn', params => '{"rounds": 9, "max_depth": 2}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT is(version, 2, 'a second version of the first') FROM churn_train('customers', 'churn',
-	params => '{"rounds": 3, "max_depth": 1}', options => '{"promote": "never"}');
+	params => '{"rounds": 3, "max_depth": 1}', options => '{"folds": 0, "promote": "never"}', algorithm => 'xgboost');
 
 -- what fresh calls say; prediction is a row (score, churn, band, model, version)
 CREATE TEMP TABLE fresh AS SELECT customer_id,

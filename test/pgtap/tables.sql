@@ -20,9 +20,10 @@ CREATE TEMP VIEW churn_relations AS
 -- Which relations there are
 --
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'deployments',
-	'predictions'], 'the tables of schema churn');
+	'predictions', 'data_issues'], 'the tables of schema churn');
 SELECT views_are('churn', ARRAY['training_progress'], 'the views of schema churn');
-SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq'],
+SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
+	'data_issues_issue_id_seq'],
 	'the sequences of schema churn');
 SELECT set_eq($$ SELECT relname FROM churn_relations WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') $$,
 	$$ SELECT relname FROM pg_class WHERE relnamespace = 'churn'::regnamespace
@@ -54,7 +55,10 @@ INSERT INTO expected_columns VALUES
 	 'during tstzrange!, deployed_by name!, why text!, restores bigint'),
 	('predictions', 'customer_key text!, model text!, version integer!, score double precision!, '
 	 'previous_score double precision, band text!, reasons text[], scored_at timestamp with time zone!, '
-	 'lsn pg_lsn, origin text!');
+	 'lsn pg_lsn, origin text!'),
+	('data_issues', 'issue_id bigint!, model text!, version integer, found_at timestamp with time zone!, '
+	 'source text!, relation text, severity text!, kind text!, feature text, other_feature text, statistic text, '
+	 'value double precision, rows bigint, examples text[], message text!, detail text');
 SELECT is(
 	(SELECT string_agg(format('%s %s%s', attname, format_type(atttypid, atttypmod),
 							  CASE WHEN attnotnull THEN '!' END), ', ' ORDER BY attnum)
@@ -84,6 +88,7 @@ SELECT col_is_pk('churn', 'metrics', ARRAY['model', 'version', 'dataset', 'metri
 SELECT col_is_pk('churn', 'deployments', 'deployment_id', 'key of deployments');
 SELECT col_is_pk('churn', 'predictions', ARRAY['customer_key', 'model'],
 	'key of predictions begins with the customer''s');
+SELECT col_is_pk('churn', 'data_issues', 'issue_id', 'key of data_issues');
 SELECT is_empty($$ SELECT conname FROM pg_constraint
 	WHERE connamespace = 'churn'::regnamespace AND contype = 'f' $$,
 	'no foreign keys: pg_restore by several jobs loads tables in any order');
@@ -99,8 +104,9 @@ SELECT is((SELECT array_agg(attname ORDER BY attname) FROM pg_attribute
 	'{artifact,compiled}'::name[], 'the bytes of models are not compressed');
 SELECT is((SELECT count(*) FROM pg_attribute
 		   WHERE (attrelid, attname) IN (('churn.models'::regclass, 'model_id'),
-										 ('churn.deployments'::regclass, 'deployment_id'))
-			   AND attidentity = 'a'), 2::bigint, 'numbers are given by the server alone');
+										 ('churn.deployments'::regclass, 'deployment_id'),
+										 ('churn.data_issues'::regclass, 'issue_id'))
+			   AND attidentity = 'a'), 3::bigint, 'numbers are given by the server alone');
 
 --
 -- pg_dump carries all state: the rows of each table and the position of each
@@ -160,6 +166,15 @@ SELECT lives_ok($$ EXECUTE predict('3', 'api') $$, 'from the API');
 SELECT throws_ok($$ EXECUTE predict('4', 'guess') $$, '23514', NULL, 'from nowhere else');
 SELECT throws_ok($$ EXECUTE predict('1', 'batch') $$, '23505', NULL, 'a customer has one score by model');
 
+PREPARE add_issue (int, text, text) AS
+	INSERT INTO churn.data_issues (model, version, source, severity, kind, message)
+	VALUES ('a', $1, $2, $3, 'separates', 'test');
+SELECT lives_ok($$ EXECUTE add_issue(1, 'train', 'warning') $$, 'an issue of training');
+SELECT lives_ok($$ EXECUTE add_issue(1, 'validate', 'error') $$, 'one of validation');
+SELECT lives_ok($$ EXECUTE add_issue(2, 'train', 'notice') $$, 'a harmless one');
+SELECT throws_ok($$ EXECUTE add_issue(1, 'guess', 'notice') $$, '23514', NULL, 'from nowhere else');
+SELECT throws_ok($$ EXECUTE add_issue(1, 'train', 'fatal') $$, '23514', NULL, 'and of no other severity');
+
 -- all that belongs to a version or a model goes with it, and nothing else
 SELECT lives_ok($$ EXECUTE add_version('a', 2, 'import', 10) $$, 'another version');
 INSERT INTO churn.features (model, version, position, name, kind) VALUES ('a', 2, 1, 'x', 'number');
@@ -169,14 +184,37 @@ PREPARE rows_of (text) AS
 	UNION ALL SELECT 'features', version FROM churn.features WHERE model = $1
 	UNION ALL SELECT 'metrics', version FROM churn.metrics WHERE model = $1
 	UNION ALL SELECT 'deployments', version FROM churn.deployments WHERE model = $1
-	UNION ALL SELECT 'predictions', version FROM churn.predictions WHERE model = $1;
+	UNION ALL SELECT 'predictions', version FROM churn.predictions WHERE model = $1
+	UNION ALL SELECT 'data_issues', version FROM churn.data_issues WHERE model = $1;
 SELECT lives_ok($$ SELECT churn_drop_model('a', 2) $$, 'a version is dropped');
 SELECT set_eq($$ EXECUTE rows_of('a') $$, $$ VALUES ('versions', 1), ('features', 1), ('metrics', 1),
-	('deployments', 1), ('predictions', 1) $$, 'its rows are gone, those of the other version stay');
+	('deployments', 1), ('predictions', 1), ('data_issues', 1) $$, 'its rows are gone, those of the other version stay');
 SELECT lives_ok($$ SELECT churn_drop_model('a') $$, 'the model is dropped');
 SELECT is_empty($$ EXECUTE rows_of('a') $$, 'and all of its rows are gone');
 SELECT set_eq('SELECT name FROM churn.models', ARRAY['b'], 'so is the model itself; another stays');
 SELECT isnt_empty($$ SELECT FROM churn.deployments WHERE model = 'b' $$, 'the other''s deployments stay');
+
+
+--
+-- What training reports of the rows is kept with the version
+--
+PREPARE register (text, jsonb) AS
+	SELECT version FROM churn.register_version(jsonb_build_object('model', $1, 'owner', current_user,
+		'trained_by', current_user, 'split_seed', 1, 'origin', 'train', 'source', 'customers',
+		'started_at', now(), 'promote', 'auto', 'result', jsonb_build_object('algorithm', 'xgboost',
+		'threshold', 0.5, 'features', '[]'::jsonb, 'metrics', '[]'::jsonb) || $2), '', '', '');
+SELECT lives_ok($$ EXECUTE register('issues', '{"issues": [
+	{"severity": "warning", "kind": "pair_separates", "feature": "begin", "other_feature": "tenure",
+	 "statistic": "auc", "value": 0.99, "rows": 4218, "message": "a pair", "detail": "more"},
+	{"severity": "notice", "kind": "duplicates", "rows": 3, "message": "twins"}]}') $$, 'a version with issues');
+SELECT results_eq($$ SELECT model, version, source, relation, severity, kind, feature, other_feature, statistic, value,
+	rows, message, detail FROM churn.data_issues WHERE model = 'issues' ORDER BY issue_id $$,
+	$$ VALUES ('issues', 1, 'train', 'customers', 'warning', 'pair_separates', 'begin', 'tenure', 'auc',
+		0.99::double precision, 4218::bigint, 'a pair', 'more'),
+	('issues', 1, 'train', 'customers', 'notice', 'duplicates', NULL, NULL, NULL, NULL, 3, 'twins', NULL) $$,
+	'they are stored in order');
+SELECT lives_ok($$ EXECUTE register('issues', '{}') $$, 'a version of which nothing is said');
+SELECT is(count(*), 2::bigint, 'has none') FROM churn.data_issues WHERE model = 'issues';
 
 SELECT * FROM finish();
 ROLLBACK;

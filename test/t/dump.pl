@@ -24,13 +24,14 @@ SET client_min_messages = warning;
 SELECT churn_drop_model('m', 2);
 SELECT churn_rollback('m');
 SELECT churn_train('SELECT customer_id, contract, tenure, churn AS "gone?" FROM customers', 'gone?', key => 'customer_id',
-	model => 'query "quoted"', params => '{"rounds": 5}');
+	model => 'query "quoted"', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_import('imported', churn_export('m', 3), source => 'customers');
 CREATE TABLE gone_customers AS TABLE customers;
-SELECT churn_train('gone_customers', 'churn', model => 'gone', params => '{"rounds": 5}');
+SELECT churn_train('gone_customers', 'churn', model => 'gone', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}');
 SELECT churn_drop_model('gone');
 SET ROLE regress_churn_owner;
-SELECT churn_train('customers', 'churn', model => 'owned', params => '{"rounds": 5}');
+SELECT churn_train('customers', 'churn', model => 'owned', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}',
+	transform => '{"per_month": "total_charges / nullif(tenure, 0)", "terms": "contract || payment_method"}');
 RESET ROLE;
 SELECT churn_rescore(name) FROM churn.models WHERE key IS NOT NULL ORDER BY name;
 SQL
@@ -38,9 +39,10 @@ SQL
 # All that there is to know of the registry, and of who may what.
 my @facts = (
 	[ 'tables', join(' UNION ALL ', map { "SELECT '$_', md5(string_agg(t::text, E'\n' ORDER BY t::text)), count(*) FROM churn.$_ t" }
-			qw(models model_versions features metrics deployments predictions)) ],
+			qw(models model_versions features metrics deployments predictions data_issues)) ],
 	[ 'sequences', q{SELECT last_value, is_called FROM churn.models_model_id_seq UNION ALL
-		SELECT last_value, is_called FROM churn.deployments_deployment_id_seq} ],
+		SELECT last_value, is_called FROM churn.deployments_deployment_id_seq UNION ALL
+		SELECT last_value, is_called FROM churn.data_issues_issue_id_seq} ],
 	[ 'privileges', q{SELECT p.oid::regprocedure, p.proacl FROM pg_proc p WHERE p.proname ~ '^churn_' ORDER BY 1} ],
 	[ 'privileges on tables', q{SELECT oid::regclass, relacl FROM pg_class WHERE relnamespace = 'churn'::regnamespace ORDER BY 1} ],
 	[ 'members of the extension', q{SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend

@@ -63,7 +63,7 @@ CREATE TABLE "$column" (id int PRIMARY KEY, "$column" text, noise int, "$second"
 INSERT INTO "$column" SELECT i, (ARRAY['$gone', '$stays', '$half'])[1 + i % 3], i * 7919 % 101,
 	CASE i % 3 WHEN 0 THEN i % 30 <> 0 WHEN 1 THEN i % 31 = 0 ELSE i::bigint * 104729 % 97 % 2 = 0 END
 	FROM generate_series(1, 3000) i;
-SELECT version, roc_auc > 0.8 FROM churn_train('"$column"', '$second', model => '$column', params => '{"rounds": 20, "learning_rate": 0.3}');
+SELECT version, roc_auc > 0.8 FROM churn_train('"$column"', '$second', model => '$column', params => '{"rounds": 20, "learning_rate": 0.3}', algorithm => 'xgboost', options => '{"folds": 0}');
 SQL
 	is(run_sql($database, q{SELECT name, array_to_string(categories, ',') FROM churn.features WHERE kind = 'category'}),
 		"$column|" . join(',', sort $gone, $stays, $half),
@@ -81,6 +81,15 @@ SQL
 	is(run_sql($database, qq{SELECT version FROM churn_import('copy', churn_export('$column', format => 'json'))}), 1,
 		"$database: imports what it exported");
 	is(margins($database, 'copy'), margins($database, $column), "$database: which scores the same");
+	is(run_sql($database, <<"SQL"), '1', "$database: a model with a transform");
+SET client_min_messages = warning;
+SELECT version FROM churn_train('"$column"', '$second', model => 'derived', params => '{"rounds": 20, "learning_rate": 0.3}',
+	exclude => '{$column}', transform => jsonb_build_object('$half', '"$column" = ''$gone'''));
+SQL
+	is(run_sql($database, q{SELECT name, transform FROM churn.features WHERE transform IS NOT NULL}),
+		qq{$half|"$column" = '$gone'}, "$database: stored as it was given");
+	%margin = map { split /\|/ } split /\n/, margins($database, 'derived');
+	ok($margin{$gone} > 1 && $margin{$stays} < 0 && $margin{$stays} eq $margin{Unseen}, "$database: and it computes its feature");
 	like(error_in($database, qq{SELECT churn_score(c, '$column') FROM (SELECT 1 AS noise) c}),
 		qr/^42703: row has no column "\Q$column\E"/, "$database: an error names the column");
 	like(error_in($database, qq{SELECT churn_score(c, '$gone') FROM "$column" c}),

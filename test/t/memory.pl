@@ -75,14 +75,14 @@ my $session = $node->background_psql('postgres');
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 $session->query_safe('SET client_min_messages = warning');
 # what every backend takes once: caches, PL/pgSQL, the library, the buffers
-$session->query_safe(q{SELECT version FROM churn_train('few', 'churn', model => 'small', params => '{"rounds": 3}')});
+$session->query_safe(q{SELECT version FROM churn_train('few', 'churn', model => 'small', params => '{"rounds": 3}', algorithm => 'xgboost', options => '{"folds": 0}')});
 $session->query_safe('SELECT count(*) FROM customers');
 
 #
 # Training on many rows
 #
 my ($private, $peak, $samples, $out) = watch($session, $pid,
-	q{SELECT rows FROM churn_train('customers', 'churn', model => 'm', params => '{"rounds": 30}')});
+	q{SELECT rows FROM churn_train('customers', 'churn', model => 'm', params => '{"rounds": 30}', algorithm => 'xgboost', options => '{"folds": 0}')});
 is($out, $rows, "trained on $rows rows");
 cmp_ok($samples, '>', 100, "its memory was looked at $samples times");
 cmp_ok($private, '<=', 32 * $MiB, "the backend's private memory grew by $private KiB");
@@ -97,7 +97,7 @@ is(contexts($session, 'churn train%'), 0, 'nothing of the training stays');
 
 # The same as a query, with the champion scoring along.
 ($private, $peak, $samples, $out) = watch($session, $pid,
-	q{SELECT rows FROM churn_train('SELECT * FROM customers', 'churn', key => 'customer_id', model => 'm', params => '{"rounds": 5}')});
+	q{SELECT rows FROM churn_train('SELECT * FROM customers', 'churn', key => 'customer_id', model => 'm', params => '{"rounds": 5}', algorithm => 'xgboost', options => '{"folds": 0}')});
 is($out, $rows, 'trained on a query, compared with the champion');
 cmp_ok($private, '<=', 32 * $MiB, "the backend's private memory grew by $private KiB");
 
@@ -124,9 +124,9 @@ my $descriptors = () = glob "/proc/$pid/fd/*";
 for my $i (1 .. 5)
 {
 	$session->query_safe(<<'SQL');
-DO $$ BEGIN PERFORM churn_train('SELECT *, 1 / (tenure - tenure) AS x FROM few', 'churn', model => 'failing');
+DO $$ BEGIN PERFORM churn_train('SELECT *, 1 / (tenure - tenure) AS x FROM few', 'churn', model => 'failing', algorithm => 'xgboost', options => '{"folds": 0}');
 EXCEPTION WHEN division_by_zero THEN NULL; END $$;
-DO $$ BEGIN PERFORM churn_train('few', 'churn', model => 'failing', params => '{"no such": 1}');
+DO $$ BEGIN PERFORM churn_train('few', 'churn', model => 'failing', params => '{"no such": 1}', algorithm => 'xgboost', options => '{"folds": 0}');
 EXCEPTION WHEN invalid_parameter_value THEN NULL; END $$
 SQL
 }

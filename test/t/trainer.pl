@@ -38,9 +38,9 @@ CREATE FUNCTION slow(int) RETURNS int VOLATILE LANGUAGE plpgsql
 SQL
 
 # Trains for minutes; reads for minutes; is quick.
-my $long = q{SELECT churn_train('customers', 'churn', model => 'm', params => '{"rounds": 10000, "early_stopping_rounds": 0, "max_depth": 14, "learning_rate": 0.001}')};
-my $slow = q{SELECT churn_train('SELECT *, slow(1) AS slow FROM customers, generate_series(1, 100)', 'churn', model => 'm')};
-my $quick = q{SELECT version > 0 FROM churn_train('customers', 'churn', model => 'm', params => '{"rounds": 3}')};
+my $long = q{SELECT churn_train('customers', 'churn', model => 'm', params => '{"rounds": 10000, "early_stopping_rounds": 0, "max_depth": 14, "learning_rate": 0.001}', algorithm => 'xgboost', options => '{"folds": 0}')};
+my $slow = q{SELECT churn_train('SELECT *, slow(1) AS slow FROM customers, generate_series(1, 100)', 'churn', model => 'm', algorithm => 'xgboost', options => '{"folds": 0}')};
+my $quick = q{SELECT version > 0 FROM churn_train('customers', 'churn', model => 'm', params => '{"rounds": 3}', algorithm => 'xgboost', options => '{"folds": 0}')};
 
 # The line of /proc/PID/stat as (command, state, parent); () if it is gone.
 sub process
@@ -291,7 +291,7 @@ for my $statement ($long, "DO \$do\$ BEGIN PERFORM x FROM ($long) AS x; END \$do
 # Memory
 {
 	ask($session, "SET churn.training_memory = '64MB'; "
-		  . "SELECT churn_train('SELECT *, random() AS r, random() AS s FROM customers, generate_series(1, 200) AS n', 'churn', model => 'm');");
+		  . "SELECT churn_train('SELECT *, random() AS r, random() AS s FROM customers, generate_series(1, 200) AS n', 'churn', model => 'm', algorithm => 'xgboost', options => '{\"folds\": 0}');");
 	like(complaint($session), qr/ERROR:  (53200|38000): .*churn\.training_memory/s, 'memory limit is an error that names the setting');
 	check_session($session, $fds, 'memory');
 }
@@ -349,7 +349,7 @@ for my $case (
 	[ fake('shouting', q{put('N', '{"level": "warning", "message": "loud"}'); exit 7;}), qr/WARNING:  01000: loud\n.*38000: churn-trainer exited with code 7/s ])
 {
 	my ($path, $expected) = @$case;
-	ask($session, "SET churn.trainer = '$path'; SELECT churn_train('customers', 'churn', model => 'm');");
+	ask($session, "SET churn.trainer = '$path'; SELECT churn_train('customers', 'churn', model => 'm', algorithm => 'xgboost', options => '{\"folds\": 0}');");
 	like(complaint($session), $expected, "trainer $path");
 	is_deeply([ children($session->{pid}) ], [], 'no child is left');
 }
@@ -361,7 +361,7 @@ for my $case ([ 'silent', $wait ], [ 'deaf', "put('K', ''); $wait" ],
 {
 	my $path = fake(@$case);
 	my $start = time;
-	ask($session, "SET churn.trainer = '$path'; SET statement_timeout = '500ms'; SELECT churn_train('customers', 'churn', model => 'm');");
+	ask($session, "SET churn.trainer = '$path'; SET statement_timeout = '500ms'; SELECT churn_train('customers', 'churn', model => 'm', algorithm => 'xgboost', options => '{\"folds\": 0}');");
 	ok(time - $start < 0.5 + $at_once, "$case->[0] trainer is stopped");
 	like(complaint($session), qr/57014: canceling statement due to statement timeout/, 'by the timeout');
 	check_session($session, $fds, "$case->[0] trainer");
@@ -370,7 +370,7 @@ for my $case ([ 'silent', $wait ], [ 'deaf', "put('K', ''); $wait" ],
 # A hundred failures leave nothing behind
 {
 	ask($session, join("\n", map { 'SET statement_timeout = ' . (1 + $_) . "; $long; RESET statement_timeout;" } (1 .. 50)));
-	ask($session, join("\n", map { "SELECT churn_train('customers', 'churn', params => '{\"nonsense\": $_}');" } (1 .. 50)));
+	ask($session, join("\n", map { "SELECT churn_train('customers', 'churn', params => '{\"nonsense\": $_}', algorithm => 'xgboost', options => '{\"folds\": 0}');" } (1 .. 50)));
 	my @errors = $session->{err} =~ /ERROR:  22023/g;
 	is(scalar @errors, 50, 'fifty trainings failed');
 	check_session($session, $fds, 'a hundred failures');

@@ -34,15 +34,22 @@
 
 /*
  * CONFIG:
- *	{"protocol": 1, "algorithm": "xgboost",
- *	 "columns": [{"name": "tenure", "kind": "number", "type": "integer"}, …],
+ *	{"protocol": 1, "algorithm": "auto",
+ *	 "columns": [{"name": "tenure", "kind": "number", "type": "integer"},
+ *				 {"name": "rate", "kind": "number", "type": "numeric",
+ *				  "transform": "SQL expression"}, …],
  *	 "params": {…as given…}, "options": {…as given…},
+ *	 "rules": [{"column": "rule 1", "score": 0.7}, …],		only if given
  *	 "split_seed": "123", "has_key": true, "has_champion": false,
  *	 "threads": 1, "estimated_rows": 7043,
- *	 "as_of": {"column": "period"}}				as_of only when it is a column
+ *	 "as_of": {"column": "period"},				as_of only when it is a column
+ *	 "rules": [{"column": "rule 1", "score": 0.7}, …]}	the user's, if given
  *
  * kind of a column is number, boolean, age (all sent as a float) or text
- * (which the trainer makes a category, a number or nothing).  The extension
+ * (which the trainer makes a category, a number or nothing).  A column that a
+ * transform computes has the expression as "transform", which goes into the
+ * model as it is.  Rules come with their columns, all boolean, and no others;
+ * a rule holds where its column is true.  The extension
  * passes params and options as the user gave them, less the options that are
  * its own (promote, as_of); the trainer knows the names, types and ranges and
  * answers an unknown one with FAILURE 22023.
@@ -59,25 +66,45 @@
  *	 "validation_rows": …, "test_rows": …, "positives": …,
  *	 "train_positives": …, "validation_positives": …, "test_positives": …,
  *	 "duplicates_dropped": …, "threshold": 0.31, "rounds": 141,
- *	 "metrics": [{"dataset": "test", "metric": "pr_auc", "value": 0.66,
- *				  "n": 1409}, …],
+ *	 "metrics": [{"dataset": "test", "candidate": "", "metric": "pr_auc",
+ *				  "value": 0.66, "spread": null, "n": 1409,
+ *				  "folds": [0.65, …]}, …],		folds only of dataset "cv"
+ *	 "candidates": [{"candidate": "xgboost 2", "algorithm": "xgboost",
+ *					 "rank": 1, "chosen": true, "reason": "won: …",
+ *					 "params": {…}, "rounds": 180, "seconds": 1.2},
+ *					{"candidate": "blend", …, "members": […]}, …],
+ *	 "truncated": false, "calibration": "why this one", "issues": […],
  *	 "champion_pr_auc": 0.65 or null, "fingerprint": "32 hex digits",
  *	 "features": [{"name": …, "kind": …, "type": …, "text_number": …,
- *				   "categories": […], "importance": gain share}, …],
+ *				   "categories": […], "transform": …,
+ *				   "importance": gain share, "mean_abs_shap": log-odds}, …],
  *	 "params": {…in effect…}, "seed": "42",
  *	 "library_versions": {"xgboost": "1.7.4"},
+ *	 "issues": [{"severity": "warning", "kind": "pair_separates",
+ *				 "feature": "begin", "other_feature": "tenure",
+ *				 "statistic": "auc", "value": 0.99, "rows": 4218,
+ *				 "message": …, "detail": …}, …],	as trainer/checks.h lists them
  *	 "peak_memory_bytes": …}
  */
 #define CHURN_TEXT_NULL		0xFFFF
 #define CHURN_TEXT_LONG		0xFFFE	/* longer than CHURN_TEXT_MAX bytes */
 #define CHURN_TEXT_MAX		1024
 
+/*
+ * A row belongs to the test part if churn_hash_unit() of churn_hash64() of its
+ * key, with the split seed, is below the option test_fraction, whose default
+ * is this.
+ */
+#define CHURN_TEST_FRACTION	0.2
+
 typedef enum ChurnPhase
 {
 	CHURN_PHASE_STARTING = 0,
 	CHURN_PHASE_READING,		/* rows are streamed */
 	CHURN_PHASE_PREPARING,		/* sorting, splitting, binning */
-	CHURN_PHASE_TRAINING,		/* boosting rounds */
+	CHURN_PHASE_COMPARING,		/* candidates by cross-validation; a round is
+								 * a fit */
+	CHURN_PHASE_TRAINING,		/* the model itself */
 	CHURN_PHASE_EVALUATING,		/* threshold, test metrics */
 	CHURN_PHASE_SAVING			/* model file and registry */
 } ChurnPhase;

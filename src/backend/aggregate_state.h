@@ -1,0 +1,41 @@
+/*
+ * aggregate_state.h
+ *		States of the aggregates: values of type bytea, changed in place.
+ *
+ * The empty value is the state before the first row.  A state has the type of
+ * any other value, so that it can travel: between parallel workers, and between
+ * the nodes of a cluster.
+ */
+#ifndef CHURN_AGGREGATE_STATE_H
+#define CHURN_AGGREGATE_STATE_H
+
+#include "fmgr.h"
+
+/* What every state begins with; its size is a multiple of 8. */
+typedef struct ChurnState
+{
+	int32		vl_len_;		/* of the varlena; do not touch directly */
+	uint32		kind;			/* ChurnStateKind */
+} ChurnState;
+
+/* Unlikely to begin bytes that are no state of ours. */
+typedef enum ChurnStateKind
+{
+	CHURN_STATE_RANKING = 0x63685201,
+	CHURN_STATE_MEAN = 0x63685202,
+	CHURN_STATE_BINS = 0x63685203,
+	CHURN_STATE_CONFUSION = 0x63685204
+} ChurnStateKind;
+
+/*
+ * The state in an argument, of at least size bytes; NULL if it is empty.  The
+ * state in the first argument may be changed.  Bytes that are no such state,
+ * and a call by hand, are errors.
+ */
+extern void *churn_state_argument(FunctionCallInfo fcinfo, int argument,
+								  ChurnStateKind kind, Size size);
+
+/* A zeroed state of so many bytes. */
+extern void *churn_state_make(ChurnStateKind kind, Size size);
+
+#endif							/* CHURN_AGGREGATE_STATE_H */

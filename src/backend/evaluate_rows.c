@@ -1,0 +1,402 @@
+/*
+ * evaluate_rows.c
+ *		The rows of churn_evaluate(): read, scored, and sorted out.
+ *
+ * A source that the caller names is read with the caller's rights.  The model's
+ * own source is SQL that somebody stored: it is read as the model's owner, in a
+ * security-restricted operation, and only for members of that role, who could
+ * read it anyway.  Of each row only score and outcome are kept.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "tcop/dest.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+
+#include "churn/hash.h"
+
+#include "columns.h"
+#include "compat.h"
+#include "evaluate.h"
+#include "key.h"
+#include "label.h"
+#include "role.h"
+#include "score.h"
+#include "source.h"
+
+/* Entries of the list of rows when it is made. */
+#define FIRST_ROWS		1024
+
+/* What receives the rows. */
+typedef struct EvaluationReceiver
+{
+	DestReceiver pub;			/* must be first */
+	ChurnEvaluation *evaluation;
+	MemoryContext row_context;	/* reset at each row */
+	ChurnRowMap *map;
+	float	   *features;
+	void	   *workspace;
+	int			label_position;
+	ChurnLabel	label;
+	int			key_position;	/* -1 if all rows are measured */
+	ChurnKey	key;
+} EvaluationReceiver;
+
+/*
+ * Lets a long sort be cancelled.
+ */
+static void
+poll_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * Sorts the rows and merges those of equal score.
+ */
+void
+churn_evaluation_merge(ChurnEvaluation *evaluation)
+{
+	churn_metrics_sort_poll(evaluation->rows, evaluation->nrows,
+							poll_interrupts);
+	evaluation->nrows = churn_metrics_merge(evaluation->rows,
+											evaluation->nrows);
+}
+
+/*
+ * Makes room for another row.  Equal scores are merged first; the list grows if
+ * that leaves it more than half full.
+ */
+static void
+make_room(ChurnEvaluation *evaluation)
+{
+	if (evaluation->nrows < evaluation->room)
+		return;
+	churn_evaluation_merge(evaluation);
+	if (evaluation->nrows <= evaluation->room / 2)
+		return;
+	evaluation->room *= 2;
+	evaluation->rows = repalloc_huge(evaluation->rows,
+									 mul_size(evaluation->room,
+											  sizeof(ChurnScored)));
+}
+
+/*
+ * Whether a row is one of those that the trainer set aside for the test: see
+ * churn/protocol.h.
+ */
+static bool
+in_test_part(EvaluationReceiver *receiver, const TupleTableSlot *slot)
+{
+	ChurnEvaluation *evaluation = receiver->evaluation;
+	char		buffer[CHURN_KEY_BUFFER];
+	const char *text;
+	size_t		length;
+
+	if (slot->tts_isnull[receiver->key_position])
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key \"%s\" of model \"%s\" is null in a labelled row",
+						receiver->key.name, evaluation->row->name)));
+	text = churn_key_text(&receiver->key,
+						  slot->tts_values[receiver->key_position], buffer,
+						  &length);
+
+	return churn_hash_unit(churn_hash64(text, length,
+										(uint64) evaluation->row->split_seed)) <
+		evaluation->record.test_fraction;
+}
+
+/*
+ * Scores a row and keeps what there is to measure.
+ */
+static void
+keep_row(EvaluationReceiver *receiver, const TupleTableSlot *slot,
+		 bool churned)
+{
+	ChurnEvaluation *evaluation = receiver->evaluation;
+	const ChurnVersion *version = evaluation->version;
+	float		margin;
+
+	churn_row_encode(receiver->map, slot->tts_values, slot->tts_isnull,
+					 receiver->features);
+	margin = churn_predictor_margin(version->predictor, receiver->features,
+									receiver->workspace);
+	make_room(evaluation);
+	evaluation->rows[evaluation->nrows++] =
+		churn_scored(churn_score_of_margin(version, margin), churned);
+	evaluation->measured++;
+}
+
+/*
+ * Takes a row from the executor.
+ */
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	EvaluationReceiver *receiver = (EvaluationReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->row_context);
+	ChurnLabelValue label;
+
+	slot_getallattrs(slot);
+	label = churn_label_read(&receiver->label,
+							 slot->tts_values[receiver->label_position],
+							 slot->tts_isnull[receiver->label_position]);
+	if (label == CHURN_LABEL_CHURNED || label == CHURN_LABEL_STAYS)
+	{
+		if (receiver->key_position >= 0 && !in_test_part(receiver, slot))
+			receiver->evaluation->left_out++;
+		else
+			keep_row(receiver, slot, label == CHURN_LABEL_CHURNED);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(receiver->row_context);
+	return true;
+}
+
+/*
+ * Called before the first row: finds the columns.
+ */
+static void
+start_rows(DestReceiver *self, int operation, TupleDesc desc)
+{
+	EvaluationReceiver *receiver = (EvaluationReceiver *) self;
+	ChurnEvaluation *evaluation = receiver->evaluation;
+	const ChurnVersion *version = evaluation->version;
+	MemoryContext old = MemoryContextSwitchTo(evaluation->context);
+
+	receiver->map = churn_row_map(version->model, version->name, desc,
+								  evaluation->context);
+	receiver->label_position = churn_find_column(desc,
+												 receiver->label.column);
+	receiver->key_position = -1;
+	if (evaluation->part == CHURN_EVALUATE_TEST)
+	{
+		receiver->key_position = churn_find_column(desc,
+												   evaluation->record.key);
+		churn_key_init(&receiver->key,
+					   TupleDescAttr(desc, receiver->key_position));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Nothing to do after the last row, nor to free.
+ */
+static void
+do_nothing(DestReceiver *self)
+{
+}
+
+/*
+ * Becomes the model's owner to read its own source, if the caller is a member
+ * of that role.
+ */
+static ChurnRole
+become_owner(const ChurnEvaluation *evaluation)
+{
+	const ChurnModelRow *row = evaluation->row;
+	Oid			owner;
+
+	if (row->source_query == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" has no source", row->name),
+				 errhint("Name a table, view or query with labelled rows: source => '...'.")));
+	owner = get_role_oid(row->owner, false);
+	if (!has_privs_of_role(GetUserId(), owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for the source of model \"%s\"",
+						row->name),
+				 errdetail("It is read as role \"%s\", of which you are no member.",
+						   row->owner),
+				 errhint("Name a source that you may read: source => '...'.")));
+	return churn_role_become(owner);
+}
+
+/*
+ * Whether a source that the caller named is the model's own.
+ */
+static bool
+is_own(const ChurnModelRow *row, const ChurnSource *source)
+{
+	if (source->relation != NULL)
+		return row->source_relation != NULL &&
+			strcmp(source->relation, row->source_relation) == 0;
+	return row->source_query != NULL &&
+		strcmp(source->statement, row->source_query) == 0;
+}
+
+/*
+ * Whether the test part of the version's data can be told by its key.
+ */
+static bool
+has_test_part(const ChurnEvaluation *evaluation)
+{
+	return evaluation->record.key != NULL &&
+		evaluation->record.test_fraction > 0 &&
+		strcmp(evaluation->record.origin, "train") == 0;
+}
+
+/*
+ * Decides which rows are measured: of the model's own source those that it
+ * was not trained on, if they can be told.
+ */
+static void
+choose_part(ChurnEvaluation *evaluation)
+{
+	evaluation->has_test_part = has_test_part(evaluation);
+	if (evaluation->part == CHURN_EVALUATE_DEFAULT)
+		evaluation->part = evaluation->own && evaluation->has_test_part ?
+			CHURN_EVALUATE_TEST : CHURN_EVALUATE_ALL;
+	if (evaluation->part == CHURN_EVALUATE_TEST && !evaluation->has_test_part)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %d of model \"%s\" has no test rows that can be told",
+						evaluation->version->version, evaluation->row->name),
+				 errdetail("It was imported, or trained without a key or a test part."),
+				 errhint("Measure on rows that it was not trained on: part => 'all', source => '...'.")));
+}
+
+/*
+ * The columns of the source that are read.  A row map of the whole source
+ * complains of columns that are missing.
+ */
+static Bitmapset *
+needed_columns(const ChurnEvaluation *evaluation, const ChurnSource *source,
+			   int label)
+{
+	const ChurnModel *model = evaluation->version->model;
+	ChurnRowMap *map = churn_row_map(model, evaluation->version->name,
+									 source->desc, evaluation->context);
+	Bitmapset  *needed = bms_make_singleton(label);
+	uint32		i;
+
+	for (i = 0; i < model->nfeatures; i++)
+		needed = bms_add_member(needed, map->fields[i].column);
+	if (map->as_of_column >= 0)
+		needed = bms_add_member(needed, map->as_of_column);
+	if (evaluation->part == CHURN_EVALUATE_TEST)
+		needed = bms_add_member(needed,
+								churn_source_column(source,
+													evaluation->record.key,
+													"key"));
+	return needed;
+}
+
+/*
+ * The label column, and how to read it.  The version's positive value is one of
+ * the version's own label.
+ */
+static int
+prepare_label(ChurnEvaluation *evaluation, const ChurnSource *source,
+			  ChurnLabel *label)
+{
+	const char *own = evaluation->record.label != NULL ?
+	evaluation->record.label : evaluation->row->label;
+	const char *name = evaluation->label != NULL ? evaluation->label : own;
+	const char *positive = evaluation->positive;
+	int			column;
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" has no label", evaluation->row->name),
+				 errhint("Name the column that says who churned: label => '...'.")));
+	if (positive == NULL && own != NULL && strcmp(name, own) == 0)
+		positive = evaluation->record.positive;
+	column = churn_source_column(source, name, "label");
+	churn_label_init(label, name, TupleDescAttr(source->desc, column)->atttypid,
+					 positive, evaluation->context);
+	return column;
+}
+
+/*
+ * Prepares to receive rows.
+ */
+static EvaluationReceiver *
+make_receiver(ChurnEvaluation *evaluation)
+{
+	EvaluationReceiver *receiver = palloc0(sizeof(EvaluationReceiver));
+	const ChurnVersion *version = evaluation->version;
+	Size		workspace = churn_predictor_workspace(version->predictor);
+
+	receiver->pub.receiveSlot = receive_row;
+	receiver->pub.rStartup = start_rows;
+	receiver->pub.rShutdown = do_nothing;
+	receiver->pub.rDestroy = do_nothing;
+	receiver->pub.mydest = DestNone;
+	receiver->evaluation = evaluation;
+	receiver->row_context = AllocSetContextCreate(evaluation->context,
+												  "churn evaluate row",
+												  ALLOCSET_DEFAULT_SIZES);
+	receiver->features =
+		palloc0(sizeof(float) * Max(version->model->nfeatures, 1));
+	receiver->workspace =
+		(void *) TYPEALIGN(32, (uintptr_t) palloc(workspace + 32));
+	evaluation->room = FIRST_ROWS;
+	evaluation->rows = palloc(sizeof(ChurnScored) * FIRST_ROWS);
+	return receiver;
+}
+
+/*
+ * Reads the rows, with SPI connected and in the role that reads them.
+ */
+static void
+read_rows(ChurnEvaluation *evaluation, const char *text)
+{
+	ChurnSource *source = churn_source_open(text, evaluation->context);
+	EvaluationReceiver *receiver;
+	ChurnSourcePlan *plan;
+	SPIExecuteOptions options;
+	int			label;
+	int			code;
+
+	MemoryContextSwitchTo(evaluation->context);
+	if (evaluation->source != NULL)
+		evaluation->own = is_own(evaluation->row, source);
+	choose_part(evaluation);
+	receiver = make_receiver(evaluation);
+	label = prepare_label(evaluation, source, &receiver->label);
+	plan = churn_source_plan(source,
+							 needed_columns(evaluation, source, label),
+							 evaluation->context);
+	memset(&options, 0, sizeof(options));
+	options.read_only = true;
+	options.dest = &receiver->pub;
+	code = SPI_execute_plan_extended(plan->plan, &options);
+	if (code < 0)
+		elog(ERROR, "could not read the source: %s",
+			 SPI_result_code_string(code));
+	churn_label_finish(&receiver->label);
+	evaluation->unlabelled = receiver->label.missing;
+}
+
+/*
+ * Reads the source and scores its labelled rows.
+ */
+void
+churn_evaluation_read(ChurnEvaluation *evaluation)
+{
+	const ChurnModelRow *row = evaluation->row;
+
+	SPI_connect();
+	if (evaluation->source != NULL)
+		read_rows(evaluation, evaluation->source);
+	else
+	{
+		ChurnRole	saved = become_owner(evaluation);
+
+		evaluation->own = true;
+		read_rows(evaluation, row->source_relation != NULL ?
+				  row->source_relation : row->source_query);
+		churn_role_restore(saved);
+	}
+	SPI_finish();
+	MemoryContextSwitchTo(evaluation->context);
+}
