@@ -9,7 +9,8 @@
 #   make typedefs              writes src/typedefs.list anew
 #
 # Variables: PG_CONFIG, WERROR=1 (warnings are errors), with_llvm=no (no
-# bitcode for the JIT), XGBOOST_CPPFLAGS and XGBOOST_LIBS (where XGBoost is).
+# bitcode for the JIT), XGBOOST_CPPFLAGS and XGBOOST_LIBS (where XGBoost is),
+# LINEAR_LIBS and BLAS_LIBS (LIBLINEAR, and a BLAS with its C interface).
 # An out-of-tree build is "make -f path/to/Makefile" in an empty directory.
 
 # The directory of this file: "." or, out of tree, the path to the sources.
@@ -77,12 +78,18 @@ $(BACKEND_OBJS): override CFLAGS += -Wno-unused-parameter \
 
 XGBOOST_CPPFLAGS ?=
 XGBOOST_LIBS ?= -lxgboost
+LINEAR_LIBS ?= -llinear
+BLAS_LIBS ?= -lblas
 $(TRAINER_OBJS): override CPPFLAGS := $(PG_CPPFLAGS) $(XGBOOST_CPPFLAGS)
+
+# Loops over arrays, which gain from vectors as core's checksums do.
+src/trainer/mlp.o: override CFLAGS += $(CFLAGS_VECTORIZE)
 
 all: $(TRAINER)
 
 $(TRAINER): $(TRAINER_OBJS) $(COMMON_OBJS)
-	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(XGBOOST_LIBS) -lm -lpthread -o $@
+	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(XGBOOST_LIBS) \
+		$(LINEAR_LIBS) $(BLAS_LIBS) -lm -lpthread -o $@
 
 # Objects depend on this file, on the version in churn.control, on the headers
 # they include, and out of tree on the directory they go into.
