@@ -150,7 +150,7 @@ churn_additive_checkpoint(const ChurnAdditive *additive,
 }
 
 ChurnAdditive *
-churn_additive_copy(const ChurnAdditive *additive, ChurnArena *arena)
+churn_additive_keep(const ChurnAdditive *additive, ChurnArena *arena)
 {
 	ChurnAdditive *copy = churn_additive_create(arena, additive->nfeatures);
 	uint32_t	f;

@@ -195,7 +195,7 @@ make_component(ChurnFit *fit, const ChurnTable *table, ChurnArena *arena,
 		.kind = CHURN_COMPONENT_ADDITIVE,
 			.algorithm = churn_learner_logistic.name,
 			.weight = 1,
-			.additive = churn_additive_copy(fit->additive, arena)
+			.additive = churn_additive_keep(fit->additive, arena)
 	};
 	*document = NULL;
 }

@@ -32,6 +32,9 @@
 /* Most times that a row is repeated to have its weight. */
 #define MAX_REPEAT		1000
 
+/* Parts of the smallest weight that may be the unit of all. */
+#define MAX_PARTS		8
+
 struct ChurnLinear
 {
 	size_t		nrows;
@@ -107,24 +110,51 @@ ignore_message(const char *message)
 	(void) message;
 }
 
-/* The smallest weight of a class's rows; infinity if it has none. */
-static float
-smallest_weight(const ChurnLinear *linear, uint8_t label)
+/* How far the weights of a class's rows are from whole multiples of a unit. */
+static double
+unit_error(const ChurnLinear *linear, uint8_t label, double unit)
 {
-	float		smallest = INFINITY;
+	double		worst = 0;
 	size_t		i;
+
+	for (i = 0; i < linear->nrows; i++)
+	{
+		double		times = linear->weights[i] / unit;
+
+		if (linear->labels[i] == label)
+			worst = fmax(worst, fabs(times - rint(times)) / times);
+	}
+	return worst;
+}
+
+/*
+ * The unit of the weights of a class's rows: the largest part of the smallest
+ * weight of which all are multiples or, if there is none, nearly so.  Infinity
+ * if the class has no rows.
+ */
+static float
+find_unit(const ChurnLinear *linear, uint8_t label)
+{
+	double		smallest = INFINITY;
+	size_t		i;
+	int			parts;
 
 	for (i = 0; i < linear->nrows; i++)
 	{
 		if (linear->labels[i] == label && linear->weights[i] < smallest)
 			smallest = linear->weights[i];
 	}
-	return smallest;
+	for (parts = 1; parts < MAX_PARTS; parts++)
+	{
+		if (unit_error(linear, label, smallest / parts) < 1e-4)
+			break;
+	}
+	return (float) (smallest / parts);
 }
 
 /*
  * Lists the rows for LIBLINEAR, which knows weights of classes only: a row of
- * twice its class's weight is listed twice.  Returns how many there are; with
+ * twice its class's unit is listed twice.  Returns how many there are; with
  * rows NULL they are only counted.
  */
 static size_t
@@ -136,13 +166,13 @@ list_rows(const ChurnLinear *linear, const float units[2],
 
 	for (i = 0; i < linear->nrows; i++)
 	{
-		double		times = linear->weights[i] / units[linear->labels[i]];
-		double		whole = rint(times);
+		double		whole = rint(linear->weights[i] /
+								 units[linear->labels[i]]);
 
-		if (fabs(times - whole) > 1e-4 * times || whole > MAX_REPEAT)
+		if (whole > MAX_REPEAT)
 			churn_failure(CHURN_SQLSTATE_EXTERNAL,
-						  churn_format("A row has %.9g times the weight of "
-									   "another of its class.", times), NULL,
+						  churn_format("A row has %.0f times the weight of "
+									   "another of its class.", whole), NULL,
 						  "LIBLINEAR cannot weigh rows one by one");
 		for (; whole > 0; whole--, n++)
 		{
@@ -187,8 +217,8 @@ churn_linear_solve(const ChurnLinear *linear, double cost,
 				   double *coefficients, double *intercept)
 {
 	struct problem problem = {0};
-	float		units[2] = {smallest_weight(linear, 0),
-	smallest_weight(linear, 1)};
+	float		units[2] = {find_unit(linear, 0),
+	find_unit(linear, 1)};
 	struct model *model;
 	size_t		nrows;
 	uint32_t	i;
