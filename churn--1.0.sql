@@ -721,7 +721,7 @@ RETURNS bytea
 AS 'MODULE_PATHNAME', 'churn_export'
 LANGUAGE C STABLE PARALLEL SAFE COST 10000;
 COMMENT ON FUNCTION churn_export(text, int, text) IS
-'model file of XGBoost, as Booster.load_model() reads it; format is ubj or json, version the champion by default';
+'model file: XGBoost''s own, as Booster.load_model() reads it, for versions of one XGBoost ensemble, else a document of churn''s own; format is ubj or json, version the champion by default';
 
 CREATE FUNCTION churn_import(model text, artifact bytea,
 							 features jsonb DEFAULT NULL,
@@ -736,7 +736,7 @@ CREATE FUNCTION churn_import(model text, artifact bytea,
 AS 'MODULE_PATHNAME', 'churn_import'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000;
 COMMENT ON FUNCTION churn_import(text, bytea, jsonb, text, text, text, text, double precision, jsonb) IS
-'registers a model file of XGBoost (JSON or UBJ) as a new version';
+'registers a model file of XGBoost, or what churn_export() wrote (JSON or UBJ), as a new version';
 
 --
 -- 5. Sample data

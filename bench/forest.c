@@ -294,7 +294,8 @@ measure(const char *name, const ChurnDesignChoice *choice,
 	ChurnError	error;
 	ChurnEvaluator *evaluator;
 
-	evaluator = churn_evaluator_make_as(&model->forest, choice, keep, scratch,
+	evaluator = churn_evaluator_make_as(model->components[0].forest, choice, keep,
+										scratch,
 										&error);
 	made = now() - made;
 	if (evaluator == NULL)

@@ -1,6 +1,6 @@
 /*
  * import.c
- *		churn_import() and churn_export(): model files of XGBoost.
+ *		churn_import() and churn_export(): artifacts, see churn/xgboost.h.
  */
 #include "postgres.h"
 
@@ -45,8 +45,9 @@ enum
 /*
  * churn_export(model text, version int, format text) -> bytea
  *
- * The model file as XGBoost's Booster.load_model() reads it, in the format
- * asked for.  version defaults to the champion.
+ * The artifact in the format asked for: a model file as XGBoost's
+ * Booster.load_model() reads it, or a document of our own if the version is not
+ * a single XGBoost ensemble.  version defaults to the champion.
  */
 Datum
 churn_export(PG_FUNCTION_ARGS)
@@ -189,13 +190,7 @@ described_features(const ChurnArtifact *artifact, Jsonb *features,
 	const char *utf8 = churn_to_utf8(text, &length);
 	ChurnValue *given = churn_json_read(utf8, length, arena, error);
 	ChurnValue *result = churn_value_array(arena, error);
-	const char *wanted =
-	churn_value_text(churn_value_get(churn_value_get(artifact->document,
-													 "learner"),
-									 "learner_model_param"),
-					 "num_feature", NULL);
-	char	   *rest = NULL;
-	long		nfeatures;
+	int64_t		nfeatures = churn_artifact_nfeatures(artifact);
 	size_t		i;
 
 	if (given == NULL)
@@ -205,14 +200,12 @@ described_features(const ChurnArtifact *artifact, Jsonb *features,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("features must be a JSON array"),
 				 errhint("List the booster's columns in order: names, or objects with \"name\", \"kind\" and, for a category, \"categories\".")));
-	/* what cannot be a number of features is for the model's maker to judge */
-	nfeatures = wanted != NULL ? strtol(wanted, &rest, 10) : -1;
-	if (nfeatures >= 0 && nfeatures <= CHURN_MAX_FEATURES && *rest == '\0' &&
-		nfeatures != (long) given->length)
+	/* what does not tell its number is for the model's maker to judge */
+	if (nfeatures >= 0 && nfeatures != (int64_t) given->length)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("features lists %zu columns, but the model has %ld",
-						given->length, nfeatures)));
+						given->length, (long) nfeatures)));
 	for (i = 0; i < given->length; i++)
 		if (!churn_value_append(result,
 								described_feature(given->u.elements[i],
@@ -223,46 +216,39 @@ described_features(const ChurnArtifact *artifact, Jsonb *features,
 }
 
 /*
- * Puts the caller's features and threshold into the booster attribute
- * "churn", over what the file may have brought along.
+ * Puts the caller's features and threshold into the artifact's description,
+ * over what the file may have brought along.
  */
 static void
 annotate(ChurnArtifact *artifact, Jsonb *features, const double *threshold,
 		 ChurnArena *arena)
 {
-	const char *present = churn_artifact_attribute(artifact, "churn");
-	ChurnValue *attribute;
+	ChurnValue *description;
 	ChurnError	error;
-	char	   *text;
-	size_t		length;
 
-	attribute = present != NULL ?
-		churn_json_read(present, strlen(present), arena, &error) :
-		churn_value_object(arena, &error);
-	if (attribute == NULL)
-		churn_throw(&error, "booster attribute \"churn\"");
-	if (attribute->kind != CHURN_VALUE_OBJECT)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("booster attribute \"churn\" is no JSON object")));
+	if (!churn_artifact_description(artifact, &description, arena, &error))
+		churn_throw(&error, "artifact");
+	if (description == NULL)
+		description = churn_value_object(arena, &error);
+	if (description == NULL)
+		churn_throw(&error, "artifact");
 	/* a format that is there already has to be one that we know */
-	if (churn_value_get(attribute, "format") == NULL &&
-		!churn_value_set(attribute, "format",
+	if (churn_value_get(description, "format") == NULL &&
+		!churn_value_set(description, "format",
 						 churn_value_integer(arena, 1, &error), arena, &error))
-		churn_throw(&error, "booster attribute \"churn\"");
+		churn_throw(&error, "artifact");
 	if (features != NULL &&
-		!churn_value_set(attribute, "features",
+		!churn_value_set(description, "features",
 						 described_features(artifact, features, arena, &error),
 						 arena, &error))
 		churn_throw(&error, "features");
 	if (threshold != NULL &&
-		!churn_value_set(attribute, "threshold",
+		!churn_value_set(description, "threshold",
 						 churn_value_double(arena, *threshold, &error),
 						 arena, &error))
 		churn_throw(&error, "threshold");
-	if (!churn_json_write(attribute, arena, &text, &length, &error) ||
-		!churn_artifact_set_attribute(artifact, "churn", text, arena, &error))
-		churn_throw(&error, "booster attribute \"churn\"");
+	if (!churn_artifact_describe(artifact, description, arena, &error))
+		churn_throw(&error, "artifact");
 }
 
 /*
@@ -286,6 +272,30 @@ kind_name(ChurnFeatureKind kind)
 }
 
 /*
+ * Trees in all of a model's forests.
+ */
+static uint32
+count_trees(const ChurnModel *model)
+{
+	uint32		ntrees = 0;
+	uint32		i;
+
+	for (i = 0; i < model->ncomponents; i++)
+		if (model->components[i].forest != NULL)
+			ntrees += model->components[i].forest->ntrees;
+	return ntrees;
+}
+
+/*
+ * The name of what made a model.
+ */
+static const char *
+algorithm_name(const ChurnModel *model)
+{
+	return model->ncomponents == 1 ? model->components[0].algorithm : "blend";
+}
+
+/*
  * The part of the registration that churn_train() has from the trainer.
  */
 static const char *
@@ -297,14 +307,18 @@ result_json(const ChurnArtifact *artifact, const ChurnModel *model)
 	uint32		j;
 
 	initStringInfo(&json);
-	appendStringInfo(&json,
-					 "{\"algorithm\": \"xgboost\", \"threshold\": %.17g, "
-					 "\"rounds\": %u, \"metrics\": [], "
-					 "\"library_versions\": {\"xgboost\": \"%d.%d.%d\"}, "
-					 "\"features\": [",
-					 model->threshold, model->forest.ntrees,
-					 artifact->version[0], artifact->version[1],
-					 artifact->version[2]);
+	appendStringInfoString(&json, "{\"algorithm\": ");
+	churn_escape_json(&json, algorithm_name(model));
+	appendStringInfo(&json, ", \"threshold\": %.17g, \"metrics\": []",
+					 model->threshold);
+	if (artifact->kind == CHURN_ARTIFACT_BOOSTER)
+		appendStringInfo(&json, ", \"rounds\": %u", count_trees(model));
+	if (artifact->version[0] > 0)
+		appendStringInfo(&json,
+						 ", \"library_versions\": {\"xgboost\": \"%d.%d.%d\"}",
+						 artifact->version[0], artifact->version[1],
+						 artifact->version[2]);
+	appendStringInfoString(&json, ", \"features\": [");
 	for (i = 0; i < model->nfeatures; i++)
 	{
 		const ChurnFeature *feature = &model->features[i];
@@ -396,9 +410,9 @@ fill_registration(FunctionCallInfo fcinfo, ChurnRegistration *registration)
  *				precision, options jsonb)
  *		-> (model, version, algorithm, promoted, features, trees)
  *
- * Registers a model file of XGBoost as a new version.  features describes the
- * booster's columns in order; without it, the booster attribute "churn" that
- * churn_export() wrote or the booster's own names and types serve.
+ * Registers an artifact as a new version.  features describes the columns of
+ * its components in order; without it, what churn_export() wrote or a booster's
+ * own names and types serve.
  */
 Datum
 churn_import(PG_FUNCTION_ARGS)
@@ -414,6 +428,8 @@ churn_import(PG_FUNCTION_ARGS)
 	ChurnError	error;
 	bytea	   *given;
 	double		threshold = 0;
+	const char *algorithm;
+	size_t		length;
 	TupleDesc	desc;
 	Datum		values[6];
 	bool		nulls[6] = {false};
@@ -456,10 +472,12 @@ churn_import(PG_FUNCTION_ARGS)
 
 	values[0] = CStringGetTextDatum(registration.model);
 	values[1] = Int32GetDatum(registration.version);
-	values[2] = CStringGetTextDatum("xgboost");
+	length = strlen(algorithm_name(model));
+	algorithm = churn_from_utf8(algorithm_name(model), &length);
+	values[2] = CStringGetTextDatum(algorithm);
 	values[3] = BoolGetDatum(registration.promoted);
 	values[4] = Int32GetDatum((int32) model->nfeatures);
-	values[5] = Int32GetDatum((int32) model->forest.ntrees);
+	values[5] = Int32GetDatum((int32) count_trees(model));
 	MemoryContextDelete(context);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -11,8 +11,8 @@
 #include "utils/snapshot.h"
 
 #include "churn/arena.h"
-#include "churn/forest.h"
 #include "churn/model.h"
+#include "churn/predictor.h"
 
 #include "compat.h"
 
@@ -29,8 +29,8 @@ typedef struct ChurnVersion
 	const char *name;			/* of the model */
 	int			version;
 	uint8		sha256[CHURN_SHA256_LENGTH];
-	ChurnModel *model;			/* features, threshold; forest.trees is NULL */
-	ChurnEvaluator *evaluator;
+	ChurnModel *model;			/* but for what components point to: NULLs */
+	ChurnPredictor *predictor;
 	/* champion of which row it was when last looked up, and in what epoch */
 	Oid			models;			/* churn.models */
 	int			model_id;

@@ -118,7 +118,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	old = MemoryContextSwitchTo(rescore->row_context);
 	churn_row_encode(rescore->map, slot->tts_values, slot->tts_isnull,
 					 rescore->features);
-	margin = churn_evaluator_margin(rescore->version->evaluator,
+	margin = churn_predictor_margin(rescore->version->predictor,
 									rescore->features, rescore->workspace);
 	key = OutputFunctionCall(&rescore->key_output,
 							 slot->tts_values[rescore->key_column]);
@@ -305,7 +305,7 @@ make_rescore(const char *model, MemoryContext context)
 	rescore->features =
 		palloc(sizeof(float) * Max(rescore->version->model->nfeatures, 1));
 	rescore->workspace =
-		palloc(churn_evaluator_workspace(rescore->version->evaluator) + 32);
+		palloc(churn_predictor_workspace(rescore->version->predictor) + 32);
 	rescore->workspace = (void *) TYPEALIGN(32, rescore->workspace);
 	rescore->desc = CreateTemplateTupleDesc(2);
 	TupleDescInitEntry(rescore->desc, 1, "key", TEXTOID, -1, 0);

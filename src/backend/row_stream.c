@@ -224,10 +224,12 @@ put_champion(ChurnRowStream *stream, char *p, const TupleTableSlot *slot)
 
 	churn_row_encode(stream->champion_map, slot->tts_values,
 					 slot->tts_isnull, stream->champion_features);
-	margin = churn_evaluator_margin(stream->champion->evaluator,
+	margin = churn_predictor_margin(stream->champion->predictor,
 									stream->champion_features,
 									stream->champion_workspace);
-	return put_float(p, churn_sigmoid(margin));
+	return put_float(p, (float)
+					 churn_calibrate(&stream->champion->model->calibration,
+									 margin));
 }
 
 /*
@@ -371,7 +373,7 @@ static void
 prepare_champion(ChurnRowStream *stream, const ChurnVersion *champion,
 				 const ChurnColumns *columns)
 {
-	Size		workspace = churn_evaluator_workspace(champion->evaluator);
+	Size		workspace = churn_predictor_workspace(champion->predictor);
 
 	stream->champion = champion;
 	stream->champion_map = churn_row_map(champion->model, champion->name,

@@ -23,7 +23,7 @@
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
-#include "churn/forest.h"
+#include "churn/predictor.h"
 
 #include "compat.h"
 #include "features.h"
@@ -96,7 +96,7 @@ churn_score_band(double score, double threshold)
 double
 churn_score_of_margin(const ChurnVersion *version, float margin)
 {
-	return (double) churn_sigmoid(margin);
+	return churn_calibrate(&version->model->calibration, margin);
 }
 
 /*
@@ -166,7 +166,7 @@ find_version(ScoreState *state, Snapshot snapshot, text *model, int version,
 	nfeatures = state->version->model->nfeatures;
 	state->features = palloc(sizeof(float) * Max(nfeatures, 1));
 	state->workspace =
-		palloc(churn_evaluator_workspace(state->version->evaluator) + 32);
+		palloc(churn_predictor_workspace(state->version->predictor) + 32);
 	state->workspace = (void *) TYPEALIGN(32, state->workspace);
 	MemoryContextSwitchTo(old);
 }
@@ -264,7 +264,7 @@ composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
 	churn_row_encode(state->map, state->values, state->nulls,
 					 state->features);
 	*result = state;
-	return churn_evaluator_margin(state->version->evaluator, state->features,
+	return churn_predictor_margin(state->version->predictor, state->features,
 								  state->workspace);
 }
 
@@ -350,7 +350,7 @@ columns_margin(FunctionCallInfo fcinfo, ScoreState **result)
 	churn_row_encode_arguments(state->map, &fcinfo->args[COLUMN_ARGUMENTS],
 							   state->features);
 	*result = state;
-	return churn_evaluator_margin(state->version->evaluator, state->features,
+	return churn_predictor_margin(state->version->predictor, state->features,
 								  state->workspace);
 }
 
@@ -374,7 +374,8 @@ churn_score(PG_FUNCTION_ARGS)
 /*
  * churn_margin(customer record, model text, version int) -> real
  *
- * The raw margin in log-odds; for tree ensembles equal to XGBoost's.
+ * The raw margin in log-odds, before calibration; for XGBoost's ensembles equal
+ * to XGBoost's.
  */
 Datum
 churn_margin(PG_FUNCTION_ARGS)

@@ -96,6 +96,7 @@ load_version(Relation versions, HeapTuple tuple, const char *name, int number,
 	char	   *what = psprintf("version %d of model \"%s\"", number, name);
 	ChurnVersion *version;
 	ChurnError	error;
+	uint32		i;
 
 	check_sha256(name, number, sha256, compiled, artifact);
 	version = MemoryContextAllocZero(context, sizeof(ChurnVersion));
@@ -110,13 +111,17 @@ load_version(Relation versions, HeapTuple tuple, const char *name, int number,
 	if (version->model == NULL ||
 		!churn_model_from_utf8(version->model, &keep_arena, &error))
 		churn_throw(&error, what);
-	version->evaluator = churn_evaluator_make(&version->model->forest,
-											  &keep_arena, &scratch_arena,
-											  &error);
-	if (version->evaluator == NULL)
+	version->predictor = churn_predictor_make(version->model, &keep_arena,
+											  &scratch_arena, &error);
+	if (version->predictor == NULL)
 		churn_throw(&error, what);
-	/* the nodes go with scratch; only the evaluator is needed from now on */
-	memset(&version->model->forest, 0, sizeof(ChurnForest));
+	/* trees go with scratch; only the predictor is needed from now on */
+	for (i = 0; i < version->model->ncomponents; i++)
+	{
+		version->model->components[i].forest = NULL;
+		version->model->components[i].additive = NULL;
+		version->model->components[i].network = NULL;
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 

@@ -18,6 +18,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "arena_counting.h"
 #include "forest_parts.h"
 
 /* Estimated nanoseconds by measurement; their ratios decide. */
@@ -76,23 +77,6 @@ churn_sigmoid(float margin)
 	if (exponent > 88.7f)
 		exponent = 88.7f;
 	return 1.0f / (expf(exponent) + 1.0f + 1e-16f);
-}
-
-/* An arena that passes requests on and adds up their sizes. */
-typedef struct CountingArena
-{
-	ChurnArena	arena;
-	ChurnArena *target;
-	size_t		size;
-} CountingArena;
-
-static void *
-counting_alloc(void *context, size_t size)
-{
-	CountingArena *counting = context;
-
-	counting->size += size;
-	return counting->target->alloc(counting->target->context, size);
 }
 
 /* Returns the depth of each tree; children come after their parents. */
@@ -193,7 +177,7 @@ churn_evaluator_make_as(const ChurnForest *forest,
 						const ChurnDesignChoice *choice, ChurnArena *keep,
 						ChurnArena *scratch, ChurnError *error)
 {
-	CountingArena counting = {{counting_alloc, &counting}, keep, 0};
+	ChurnCountingArena counting = {{churn_counting_alloc, &counting}, keep, 0};
 	ChurnError	local;
 	ChurnEvaluator *evaluator;
 

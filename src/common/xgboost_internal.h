@@ -33,13 +33,40 @@ extern bool churn_xgboost_parameter(const ChurnValue *object,
 									int64_t *result, ChurnError *error);
 
 /*
- * Fills model->features, threshold and as_of; model->nfeatures is set.
+ * Reads the version of the XGBoost that wrote a document, which must be one we
+ * know, and brings the arrays of its trees into their types.
+ */
+extern bool churn_xgboost_prepare(const ChurnValue *document, int *version,
+								  ChurnArena *arena, ChurnError *error);
+
+/* Writes UBJSON that every XGBoost reads. */
+extern bool churn_xgboost_write_ubjson(const ChurnValue *document,
+									   ChurnArena *arena, uint8_t **bytes,
+									   size_t *length, ChurnError *error);
+
+/* Number of features that a booster says it is made for, as it stands. */
+extern bool churn_xgboost_shape(const ChurnValue *document,
+								uint32_t *nfeatures, ChurnError *error);
+
+/*
+ * Fills model->features, as many as model->nfeatures, by what the booster says
+ * of them.
  */
 extern bool churn_xgboost_features(const ChurnArtifact *artifact,
 								   ChurnModel *model, ChurnArena *arena,
 								   ChurnError *error);
 
-/* Fills model->forest, but for base_margin. */
+/*
+ * Makes the forest of a booster's document, feature count and base margin
+ * included, but not checked.  Anything but a gbtree or dart of single-output
+ * binary:logistic or binary:logitraw is CHURN_ERROR_UNSUPPORTED, with a message
+ * that says what was found.
+ */
+extern ChurnForest *churn_xgboost_read_forest(const ChurnValue *document,
+											  ChurnArena *arena,
+											  ChurnError *error);
+
+/* Fills the forest, but for nfeatures and base_margin. */
 extern bool churn_xgboost_forest(const ChurnValue *document,
 								 ChurnForest *forest, ChurnArena *arena,
 								 ChurnError *error);

@@ -1,8 +1,8 @@
 /*
  * xgboost_model.c
- *		Makes a model that can be scored from a model file of XGBoost.
+ *		Makes a forest that can be scored from a model file of XGBoost.
  *
- * The model is what Python's Booster.load_model() makes of the file and
+ * The forest is what Python's Booster.load_model() makes of the file and
  * Booster.predict(DMatrix) evaluates:
  *
  * - All trees count.  Early stopping only leaves an attribute
@@ -115,9 +115,11 @@ set_base_margin(const ChurnValue *learner, ChurnForest *forest,
 /*
  * Checks that the learner has one output, and reads its number of features.
  */
-static bool
-read_shape(const ChurnValue *learner, uint32_t *nfeatures, ChurnError *error)
+bool
+churn_xgboost_shape(const ChurnValue *document, uint32_t *nfeatures,
+					ChurnError *error)
 {
+	const ChurnValue *learner = churn_value_get(document, "learner");
 	const ChurnValue *parameters = churn_value_get(learner,
 												   "learner_model_param");
 	int64_t		num_class;
@@ -151,18 +153,17 @@ read_shape(const ChurnValue *learner, uint32_t *nfeatures, ChurnError *error)
 }
 
 /*
- * Makes the model.
+ * Makes the forest of a booster's document; see xgboost_internal.h.
  */
-ChurnModel *
-churn_artifact_model(const ChurnArtifact *artifact, ChurnArena *arena,
-					 ChurnError *error)
+ChurnForest *
+churn_xgboost_read_forest(const ChurnValue *document, ChurnArena *arena,
+						  ChurnError *error)
 {
-	const ChurnValue *learner = churn_value_get(artifact->document,
-												"learner");
+	const ChurnValue *learner = churn_value_get(document, "learner");
 	const char *booster = churn_value_text(churn_value_get(learner,
 														   "gradient_booster"),
 										   "name", "");
-	ChurnModel *model;
+	ChurnForest *forest;
 
 	if (strcmp(booster, "gbtree") != 0 && strcmp(booster, "dart") != 0)
 	{
@@ -171,18 +172,13 @@ churn_artifact_model(const ChurnArtifact *artifact, ChurnArena *arena,
 				   booster);
 		return NULL;
 	}
-	model = churn_arena_alloc(arena, sizeof(ChurnModel), error);
-	if (model == NULL)
+	forest = churn_arena_alloc(arena, sizeof(ChurnForest), error);
+	if (forest == NULL)
 		return NULL;
 	/* shape first: multi:softprob is better told by its classes */
-	if (!read_shape(learner, &model->nfeatures, error) ||
-		!set_base_margin(learner, &model->forest, arena, error))
+	if (!churn_xgboost_shape(document, &forest->nfeatures, error) ||
+		!set_base_margin(learner, forest, arena, error) ||
+		!churn_xgboost_forest(document, forest, arena, error))
 		return NULL;
-	model->forest.nfeatures = model->nfeatures;
-	if (!churn_xgboost_forest(artifact->document, &model->forest, arena,
-							  error) ||
-		!churn_xgboost_features(artifact, model, arena, error) ||
-		!churn_model_check(model, error))
-		return NULL;
-	return model;
+	return forest;
 }

@@ -99,8 +99,8 @@ churn_scorer_make(const char *bytes, uint64_t length, ChurnLearner *learner,
 	model = churn_artifact_model(artifact, scratch, &error);
 	if (model == NULL)
 		unreadable(&error);
-	scorer->evaluator = churn_evaluator_make(&model->forest, keep, scratch,
-											 &error);
+	scorer->evaluator = churn_evaluator_make(model->components[0].forest, keep,
+											 scratch, &error);
 	if (scorer->evaluator == NULL)
 		unreadable(&error);
 	churn_arena_destroy(scratch);

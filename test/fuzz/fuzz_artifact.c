@@ -1,6 +1,6 @@
 /*
  * fuzz_artifact.c
- *		Feeds damaged model files of XGBoost to all that reads them.
+ *		Feeds damaged artifacts, XGBoost's and our own, to all that reads them.
  *
  * Build and run, from the top of the sources:
  *
@@ -8,18 +8,21 @@
  *		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
  *		-o /tmp/fuzz_artifact test/fuzz/fuzz_artifact.c src/common/[a-z]*.c -lm
  *	test/lib/random_models.py /tmp/corpus --models 12 --rows 1
+ *	test/lib/random_components.py /tmp/corpus --models 12
  *	rm /tmp/corpus/manifest /tmp/corpus/[0-9]*.data /tmp/corpus/[0-9]*.margin
  *	/tmp/fuzz_artifact -max_len=65536 -max_total_time=60 /tmp/corpus
  *
  * Beside what the sanitizers see, it aborts when a model that was accepted
  * does not survive writing and reading, in either format and in the compiled
- * form, or when the evaluator disagrees with the reference.
+ * form, when the evaluator of a forest disagrees with the reference, or when a
+ * score falls while the margin rises.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "churn/forest.h"
+#include "churn/predictor.h"
 #include "churn/xgboost.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
@@ -30,30 +33,53 @@ static const float values[] = {NAN, 0, -1, 0.5f, 1e30f, 13};
 #define NROWS	(sizeof(values) / sizeof(values[0]))
 
 /*
- * Margins of the rows by the reference.
+ * Margins of the rows by the predictor, which for forests has to agree with
+ * the reference.
  */
 static void
-get_margins(const ChurnModel *model, float *row, float *margins)
+get_margins(const ChurnModel *model, float *row, float *margins,
+			ChurnArena *arena)
 {
+	const ChurnComponent *first = model->components;
+	ChurnError	error;
+	ChurnPredictor *predictor = churn_predictor_make(model, arena, arena,
+													 &error);
+	void	   *workspace;
+
+	if (predictor == NULL)
+		abort();
+	workspace = aligned_alloc(32, (churn_predictor_workspace(predictor) + 63) &
+							  ~(size_t) 31);
 	for (size_t i = 0; i < NROWS; i++)
 	{
 		for (uint32_t j = 0; j < model->nfeatures; j++)
 			row[j] = values[(i + j / 3) % NROWS];
-		margins[i] = churn_forest_margin(&model->forest, row);
+		margins[i] = churn_predictor_margin(predictor, row, workspace);
+		if (model->ncomponents > 1 || first->forest == NULL ||
+			first->weight != 1 || first->offset != 0)
+		{
+			if (!isfinite(margins[i]))
+				abort();
+		}
+		else if (churn_forest_margin(first->forest, row) != margins[i] &&
+				 !isnan(margins[i]))
+			abort();
 	}
+	free(workspace);
 }
 
 /*
  * Aborts if a model, which must be there, has other margins.
  */
 static void
-expect_margins(const ChurnModel *model, float *row, const float *margins)
+expect_margins(const ChurnModel *model, float *row, const float *margins,
+			   ChurnArena *arena)
 {
 	float		again[NROWS];
 
 	if (model == NULL)
 		abort();
-	get_margins(model, row, again);
+	get_margins(model, row, again, arena);
 	for (size_t i = 0; i < NROWS; i++)
 		if (again[i] != margins[i] && !isnan(margins[i]))
 			abort();
@@ -74,36 +100,29 @@ try_format(const ChurnArtifact *artifact, ChurnArtifactFormat format,
 	if (!churn_artifact_write(artifact, format, arena, &bytes, &length, &error))
 		abort();
 	again = churn_artifact_read(bytes, length, arena, &error);
-	if (again == NULL || again->format != format)
+	if (again == NULL || again->format != format ||
+		again->kind != artifact->kind)
 		abort();
-	expect_margins(churn_artifact_model(again, arena, &error), row, margins);
+	expect_margins(churn_artifact_model(again, arena, &error), row, margins,
+				   arena);
 }
 
 /*
- * Compares the evaluator with the reference.
+ * Scores are probabilities and never fall.
  */
 static void
-try_evaluator(const ChurnModel *model, float *row, const float *margins,
-			  ChurnArena *arena)
+try_calibration(const ChurnCalibration *calibration)
 {
-	ChurnError	error;
-	ChurnEvaluator *evaluator = churn_evaluator_make(&model->forest, arena,
-													 arena, &error);
-	void	   *workspace;
+	double		last = 0;
 
-	if (evaluator == NULL)
-		abort();
-	workspace = aligned_alloc(32, (churn_evaluator_workspace(evaluator) + 63) &
-							  ~(size_t) 31);
-	for (size_t i = 0; i < NROWS; i++)
+	for (float margin = -50; margin <= 50; margin += 0.25f)
 	{
-		for (uint32_t j = 0; j < model->nfeatures; j++)
-			row[j] = values[(i + j / 3) % NROWS];
-		if (churn_evaluator_margin(evaluator, row, workspace) != margins[i] &&
-			!isnan(margins[i]))
+		double		score = churn_calibrate(calibration, margin);
+
+		if (!(score >= last && score <= 1))
 			abort();
+		last = score;
 	}
-	free(workspace);
 }
 
 /*
@@ -132,14 +151,14 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 		return 0;
 	}
 	row = churn_arena_array(arena, model->nfeatures + 1, sizeof(float), NULL);
-	get_margins(model, row, margins);
+	get_margins(model, row, margins, arena);
+	try_calibration(&model->calibration);
 	try_format(artifact, CHURN_ARTIFACT_JSON, row, margins, arena);
 	try_format(artifact, CHURN_ARTIFACT_UBJSON, row, margins, arena);
 	if (!churn_model_write(model, arena, &compiled, &compiled_length, &error))
 		abort();
 	expect_margins(churn_model_read(compiled, compiled_length, arena, arena,
-									&error), row, margins);
-	try_evaluator(model, row, margins, arena);
+									&error), row, margins, arena);
 	churn_arena_destroy(arena);
 	return 0;
 }

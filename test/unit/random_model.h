@@ -204,7 +204,12 @@ random_model(Random *random, const ForestShape *shape, ChurnArena *arena)
 	uint32_t	i;
 	uint32_t	code;
 
-	random_forest(random, shape, &model->forest, arena);
+	model->ncomponents = 1;
+	model->components = test_alloc(arena, 1, sizeof(ChurnComponent));
+	model->components[0].algorithm = "xgboost";
+	model->components[0].weight = 1;
+	model->components[0].forest = test_alloc(arena, 1, sizeof(ChurnForest));
+	random_forest(random, shape, model->components[0].forest, arena);
 	model->nfeatures = shape->nfeatures;
 	model->features = test_alloc(arena, shape->nfeatures,
 								 sizeof(ChurnFeature));

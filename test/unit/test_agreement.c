@@ -162,7 +162,7 @@ static void
 test_evaluator(const Case *test, const ChurnModel *model, ChurnArena *arena,
 			   ChurnError *error)
 {
-	ChurnEvaluator *evaluator = churn_evaluator_make(&model->forest, arena,
+	ChurnEvaluator *evaluator = churn_evaluator_make(model->components[0].forest, arena,
 													 arena, error);
 	void	   *workspace = NULL;
 
@@ -232,7 +232,7 @@ test_written(const Case *test, ChurnArtifact *artifact,
 	}
 	ok(model != NULL && again->format == format && text != NULL &&
 	   strcmp(text, NASTY_TEXT) == 0 &&
-	   differences(test, &model->forest, NULL, NULL) == 0,
+	   differences(test, model->components[0].forest, NULL, NULL) == 0,
 	   "%s: agrees when written as %s", test->model, ending);
 	if (model == NULL)
 		printf("# %s\n", error->message);
@@ -266,9 +266,9 @@ run_case(Case *test)
 		printf("# %s\n", error.message);
 	else
 	{
-		ok(differences(test, &model->forest, NULL, NULL) == 0,
+		ok(differences(test, model->components[0].forest, NULL, NULL) == 0,
 		   "%s: the reference agrees (%u trees)", test->model,
-		   model->forest.ntrees);
+		   model->components[0].forest->ntrees);
 		test_evaluator(test, model, arena, &error);
 		test_categories(test, model);
 		test_written(test, artifact, CHURN_ARTIFACT_JSON, arena, &error);

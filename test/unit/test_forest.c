@@ -141,6 +141,7 @@ test_shape(const ForestShape *shape, bool uneven, uint32_t seed,
 	Random		random = {UINT64_C(88172645463325252) + seed};
 	ChurnArena *arena = churn_arena_create();
 	ChurnModel *model = random_model(&random, shape, arena);
+	const ChurnForest *forest = model->components[0].forest;
 	float	   *rows = test_alloc(arena, ROWS * shape->nfeatures,
 								  sizeof(float));
 	float	   *expected = test_alloc(arena, ROWS, sizeof(float));
@@ -153,12 +154,12 @@ test_shape(const ForestShape *shape, bool uneven, uint32_t seed,
 	for (i = 0; i < ROWS * shape->nfeatures; i++)
 		rows[i] = random_value(&random, shape);
 	if (uneven)
-		make_uneven(&model->forest, rows,
+		make_uneven(forest, rows,
 					(size_t) ROWS * shape->nfeatures);
 	for (i = 0; i < shape->nfeatures; i++)
 		rows[i] = NAN;			/* the first row lacks everything */
 	for (i = 0; i < ROWS; i++)
-		expected[i] = churn_forest_margin(&model->forest,
+		expected[i] = churn_forest_margin(forest,
 										  rows + i * shape->nfeatures);
 
 	for (d = 0; d < NDESIGNS; d++)
@@ -167,7 +168,7 @@ test_shape(const ForestShape *shape, bool uneven, uint32_t seed,
 		ChurnArena *scratch = churn_arena_create();
 		ChurnEvaluator *evaluator;
 
-		evaluator = churn_evaluator_make_as(&model->forest, &designs[d].choice,
+		evaluator = churn_evaluator_make_as(forest, &designs[d].choice,
 											keep, scratch, &error);
 		churn_arena_destroy(scratch);
 		if (evaluator == NULL)

@@ -47,31 +47,37 @@ same_node(const ChurnNode *a, const ChurnNode *b)
 }
 
 static bool
+same_forest(const ChurnForest *a, const ChurnForest *b)
+{
+	uint32_t	i;
+
+	if (a->base_margin != b->base_margin || a->dart != b->dart ||
+		a->ntrees != b->ntrees || a->nnodes != b->nnodes ||
+		a->nbits != b->nbits || a->nfeatures != b->nfeatures)
+		return false;
+	for (i = 0; i < a->ntrees; i++)
+		if (memcmp(&a->trees[i], &b->trees[i], sizeof(ChurnTree)) != 0)
+			return false;
+	for (i = 0; i < a->nnodes; i++)
+		if (!same_node(&a->nodes[i], &b->nodes[i]))
+			return false;
+	return memcmp(a->bits, b->bits, a->nbits * sizeof(uint32_t)) == 0;
+}
+
+static bool
 same_model(const ChurnModel *a, const ChurnModel *b)
 {
 	uint32_t	i;
 
 	if (a->nfeatures != b->nfeatures || a->threshold != b->threshold ||
 		a->as_of != b->as_of || !same_text(a->as_of_column, b->as_of_column) ||
-		a->forest.base_margin != b->forest.base_margin ||
-		a->forest.dart != b->forest.dart ||
-		a->forest.ntrees != b->forest.ntrees ||
-		a->forest.nnodes != b->forest.nnodes ||
-		a->forest.nbits != b->forest.nbits ||
-		a->forest.nfeatures != b->forest.nfeatures)
+		a->ncomponents != 1 || b->ncomponents != 1)
 		return false;
 	for (i = 0; i < a->nfeatures; i++)
 		if (!same_feature(&a->features[i], &b->features[i]))
 			return false;
-	for (i = 0; i < a->forest.ntrees; i++)
-		if (memcmp(&a->forest.trees[i], &b->forest.trees[i],
-				   sizeof(ChurnTree)) != 0)
-			return false;
-	for (i = 0; i < a->forest.nnodes; i++)
-		if (!same_node(&a->forest.nodes[i], &b->forest.nodes[i]))
-			return false;
-	return memcmp(a->forest.bits, b->forest.bits,
-				  a->forest.nbits * sizeof(uint32_t)) == 0;
+	return same_text(a->components[0].algorithm, b->components[0].algorithm) &&
+		same_forest(a->components[0].forest, b->components[0].forest);
 }
 
 /* Reads a copy of just the length, so that a sanitizer sees reads beyond. */
@@ -112,7 +118,8 @@ test_round_trip(const char *name, const ForestShape *shape, bool as_of)
 		printf("# %s\n", error.message);
 		return;
 	}
-	printf("# %u nodes take %zu bytes\n", model->forest.nnodes, length);
+	printf("# %u nodes take %zu bytes\n", model->components[0].forest->nnodes,
+		   length);
 	back = read_copy(bytes, length, arena, &error);
 	ok(back != NULL && same_model(model, back), "%s: and read the same", name);
 	ok(back != NULL &&
@@ -201,7 +208,7 @@ test_damage(void)
 
 			for (k = 0; k < 5; k++)
 				row[k] = random_value(&random, &small_shape);
-			(void) churn_forest_margin(&read->forest, row);
+			(void) churn_forest_margin(read->components[0].forest, row);
 			if (!churn_model_write(read, own, &again, &length_again, &error))
 				strange++;
 		}
@@ -280,7 +287,7 @@ test_memory(void)
 		Random		random = {19}; \
 		ChurnArena *arena = churn_arena_create(); \
 		ChurnModel *model = random_model(&random, &plain_shape, arena); \
-		ChurnForest *forest = &model->forest; \
+		ChurnForest *forest = model->components[0].forest; \
 		ChurnNode  *root = &forest->nodes[forest->trees[1].first]; \
 		ChurnError	error = {CHURN_OK, ""}; \
 		while (root->left < 0) \
@@ -343,7 +350,8 @@ test_long_chain(void)
 
 	ok(churn_model_write(model, arena, &bytes, &length, &error) &&
 	   churn_model_read(bytes, length, arena, arena, &error) != NULL,
-	   "a chain of %u nodes is written and read", model->forest.nnodes);
+	   "a chain of %u nodes is written and read",
+	   model->components[0].forest->nnodes);
 	churn_arena_destroy(arena);
 }
 

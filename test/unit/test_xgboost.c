@@ -117,13 +117,20 @@ model_of(const char *text, const char *attribute)
 	return churn_artifact_model(artifact, arena, &error);
 }
 
+/* The one forest of a model. */
+static const ChurnForest *
+forest_of(const ChurnModel *model)
+{
+	return model->components[0].forest;
+}
+
 static bool
 has_margins(const ChurnModel *model)
 {
 	if (model == NULL)
 		return false;
 	for (size_t i = 0; i < sizeof(margins) / sizeof(margins[0]); i++)
-		if (churn_forest_margin(&model->forest, rows[i]) != margins[i])
+		if (churn_forest_margin(forest_of(model), rows[i]) != margins[i])
 			return false;
 	return true;
 }
@@ -140,8 +147,9 @@ test_model(void)
 		return;
 	}
 	ok(has_margins(model), "margins are those of XGBoost");
-	ok(model->forest.ntrees == 2 && model->forest.nnodes == 8 &&
-	   model->forest.dart && model->forest.trees[1].weight == 1.2345679f,
+	ok(forest_of(model)->ntrees == 2 && forest_of(model)->nnodes == 8 &&
+	   forest_of(model)->dart &&
+	   forest_of(model)->trees[1].weight == 1.2345679f,
 	   "deleted nodes are left out, weights are read");
 	ok(model->nfeatures == 2 &&
 	   strcmp(model->features[0].name, "usage") == 0 &&
@@ -186,8 +194,8 @@ test_variants(void)
 	text = replaced(text, "[6.666667E-1,1.2345679E0]",
 					"[1.2345679E0,6.666667E-1]");
 	model = model_of(text, description);
-	ok(model != NULL && model->forest.trees[0].weight == 1.2345679f &&
-	   (model->forest.nodes[0].flags & CHURN_NODE_CATEGORICAL) != 0,
+	ok(model != NULL && forest_of(model)->trees[0].weight == 1.2345679f &&
+	   (forest_of(model)->nodes[0].flags & CHURN_NODE_CATEGORICAL) != 0,
 	   "trees come in order of their ids");
 	text = replaced(small_model, "[1,0,0,1,1]", "[true,false,false,true,true]");
 	ok(has_margins(model_of(text, description)), "directions as booleans");
@@ -197,11 +205,11 @@ test_variants(void)
 	   "no threshold at a split by category");
 	text = replaced(small_model, "binary:logistic", "binary:logitraw");
 	model = model_of(text, description);
-	ok(model != NULL && model->forest.base_margin == 0.3f,
+	ok(model != NULL && forest_of(model)->base_margin == 0.3f,
 	   "base score of logitraw is a margin");
 	text = replaced(small_model, "[6.666667E-1,1.2345679E0]", "[1E0,1.0]");
 	model = model_of(text, description);
-	ok(model != NULL && !model->forest.dart, "weights of one are none");
+	ok(model != NULL && !forest_of(model)->dart, "weights of one are none");
 	model = model_of(small_model,
 					 replaced(replaced(description, "\"category\"",
 									   "\"number\""), ",\"as_of\"",
@@ -356,14 +364,14 @@ test_refusals(void)
 	static const Refusal described[] = {
 		{"\"format\":1", "\"format\":2", CHURN_ERROR_UNSUPPORTED,
 		"an unknown format"},
-		{"\"none\"", "\"isotonic\"", CHURN_ERROR_UNSUPPORTED,
-		"unknown method \"isotonic\""},
+		{"\"none\"", "\"magic\"", CHURN_ERROR_UNSUPPORTED,
+		"unknown method \"magic\""},
 		{"0.31", "1.31", CHURN_ERROR_CORRUPT, "threshold outside 0 to 1"},
 		{"0.31", "NaN", CHURN_ERROR_CORRUPT, "threshold outside 0 to 1"},
 		{"\"column\"", "\"c\"", CHURN_ERROR_CORRUPT, "as_of without a column"},
 		{"\"features\"", "\"f\"", CHURN_ERROR_CORRUPT, "no list of features"},
 		{"[{\"name\"", "[{},{\"name\"", CHURN_ERROR_CORRUPT,
-		"has 3 features, the booster 2"},
+		"has 3 features, the model 2"},
 		{"\"usage\"", "\"plan\"", CHURN_ERROR_CORRUPT,
 		"two features are named \"plan\""},
 		{"\"usage\"", "\"\"", CHURN_ERROR_CORRUPT, "feature without a name"},
@@ -444,7 +452,7 @@ test_written(ChurnArtifactFormat format)
 			survived++;
 			for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 				if (model->nfeatures == 2 &&
-					isnan(churn_forest_margin(&model->forest, rows[i])))
+					isnan(churn_forest_margin(forest_of(model), rows[i])))
 					printf("# bit %zu makes a margin NaN\n", bit);
 		}
 		churn_arena_destroy(own);

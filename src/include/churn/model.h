@@ -2,9 +2,9 @@
  * churn/model.h
  *		A model as the extension scores it, and its compiled form on disk.
  *
- * A ChurnModel is made from an XGBoost artifact (churn/xgboost.h) or from its
- * own compiled form.  The compiled form is little-endian, versioned, and
- * checked as untrusted input when it is read.
+ * A ChurnModel is made from an artifact (churn/xgboost.h) or from its own
+ * compiled form.  The compiled form is little-endian, versioned, and checked
+ * as untrusted input when it is read.
  */
 #ifndef CHURN_MODEL_H
 #define CHURN_MODEL_H
@@ -113,14 +113,15 @@ typedef struct ChurnAdditive
 
 /*
  * A multi-layer perceptron: hidden layers with max(0, x), one linear output,
- * which is the margin; float arithmetic, each sum in the order of the inputs.
- * A number (boolean, age) makes two inputs: (clipped value - mean) * scale, or
- * 0 if missing, and 1 if missing, else 0.  A category makes ncategories + 1,
- * one of which is 1: that of its code, or the last if missing or unseen.
+ * which is the margin; float arithmetic, each sum in the order of the inputs,
+ * after the bias.  A number (boolean, age) makes two inputs: (clipped value -
+ * mean) * scale, or 0 if missing, and 1 if missing, else 0.  A category makes
+ * ncategories + 1, one of which is 1: that of its code, or the last if missing
+ * or unseen.
  */
 typedef struct ChurnNetworkInput
 {
-	uint32_t	first;			/* input of the feature */
+	uint32_t	first;			/* input of the feature; the others follow */
 	float		low;			/* numbers are clipped to low..high */
 	float		high;
 	float		mean;
@@ -135,7 +136,8 @@ typedef struct ChurnNetworkLayer
 	const float *biases;
 } ChurnNetworkLayer;
 
-#define CHURN_MAX_LAYERS	3	/* two hidden ones and the output */
+#define CHURN_MAX_LAYERS		3	/* two hidden ones and the output */
+#define CHURN_MAX_LAYER_OUTPUTS	1024
 
 typedef struct ChurnNetwork
 {
@@ -147,6 +149,14 @@ typedef struct ChurnNetwork
 	uint32_t	nlayers;
 	ChurnNetworkLayer layers[CHURN_MAX_LAYERS];
 } ChurnNetwork;
+
+/* Inputs of a network that a feature makes. */
+static inline uint32_t
+churn_network_width(const ChurnFeature *feature)
+{
+	return feature->kind == CHURN_FEATURE_CATEGORY ?
+		feature->ncategories + 1 : 2;
+}
 
 /*
  * A model is made of one component or, as a blend, of several, over the same
@@ -164,7 +174,8 @@ typedef enum ChurnComponentKind
 typedef struct ChurnComponent
 {
 	ChurnComponentKind kind;
-	const char *algorithm;		/* learner that made it, "xgboost" */
+	const char *algorithm;		/* learner that made it, "xgboost"; at most
+								 * CHURN_MAX_ALGORITHM bytes */
 	double		weight;			/* above 0 */
 	double		offset;
 	ChurnForest *forest;		/* that of kind is set, the others NULL */
@@ -204,6 +215,7 @@ typedef struct ChurnCalibration
 
 #define CHURN_MAX_KNOTS			1024
 #define CHURN_MAX_COMPONENTS	16
+#define CHURN_MAX_ALGORITHM		63
 
 typedef enum ChurnAsOf
 {
@@ -215,8 +227,7 @@ typedef struct ChurnModel
 {
 	uint32_t	nfeatures;
 	ChurnFeature *features;
-	ChurnForest forest;
-	uint32_t	ncomponents;
+	uint32_t	ncomponents;	/* at least one */
 	ChurnComponent *components;
 	ChurnCalibration calibration;
 	double		threshold;		/* a score at or above it is called churn */
@@ -242,17 +253,20 @@ extern bool churn_model_write(const ChurnModel *model, ChurnArena *arena,
  * Reads a compiled form; every count, offset and index is checked, trees are
  * proved to be trees, names to be UTF-8-agnostic terminated strings.  Makes
  * the dictionaries.  NULL with *error set (CORRUPT, MEMORY, LIMIT) on failure.
- * The model does not refer to bytes afterwards.  The forest's trees, nodes and
- * bits are allocated in trees, all else in arena, so that the trees can go
- * once an evaluator is made of them; the two may be the same.
+ * The model does not refer to bytes afterwards.  What the components point to
+ * (forest, additive, network) is allocated in trees, all else in arena, so that
+ * it can go once a predictor is made of it; the two may be the same.
  */
 extern ChurnModel *churn_model_read(const uint8_t *bytes, size_t length,
 									ChurnArena *arena, ChurnArena *trees,
 									ChurnError *error);
 
 /*
- * The checks of churn_model_read on a model made by other means: feature
- * indexes, children, bitsets, finite leaves, each node reached exactly once.
+ * The checks of churn_model_read on a model made by other means.  Forests:
+ * feature indexes, children, bitsets, finite leaves, each node reached exactly
+ * once.  Others: finite numbers, rising cuts and knots, shapes that fit the
+ * features.  Margins of additive models, networks and blends are proved to be
+ * finite, by bounds on all of their sums.
  */
 extern bool churn_model_check(const ChurnModel *model, ChurnError *error);
 

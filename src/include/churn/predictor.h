@@ -35,12 +35,21 @@ extern float churn_predictor_margin(const ChurnPredictor *predictor,
 extern double churn_calibrate(const ChurnCalibration *calibration,
 							  float margin);
 
-/* The margin of one component, plainly; for trainers and tests. */
+/* The log-odds of that probability, before it is rounded. */
+extern double churn_calibrated_logit(const ChurnCalibration *calibration,
+									 double margin);
+
+/*
+ * The margin of one additive model or network; the arrays of features of the
+ * model and of values as above.  A network needs churn_network_workspace()
+ * bytes of working memory, aligned like floats.
+ */
 extern float churn_additive_margin(const ChurnAdditive *additive,
 								   const ChurnFeature *features_of_model,
 								   const float *features);
 extern float churn_network_margin(const ChurnNetwork *network,
 								  const ChurnFeature *features_of_model,
-								  const float *features, float *workspace);
+								  const float *features, void *workspace);
+extern size_t churn_network_workspace(const ChurnNetwork *network);
 
 #endif							/* CHURN_PREDICTOR_H */
