@@ -86,7 +86,4 @@ extern void churn_mlp_rows_copy(ChurnMlpRows *batch, size_t to,
 								const ChurnMlpRows *rows, size_t from,
 								const ChurnMlpShape *shape);
 
-/* The next number of SplitMix64. */
-extern uint64_t churn_random(uint64_t *state);
-
 #endif							/* CHURN_MLP_H */
