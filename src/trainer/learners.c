@@ -7,11 +7,11 @@
 #include <string.h>
 
 const ChurnLearner *const churn_learners[] = {
-	//&churn_learner_rules,
-	//&churn_learner_logistic,
+	&churn_learner_rules,
+	&churn_learner_logistic,
 	&churn_learner_random_forest,
 	&churn_learner_xgboost,
-	//&churn_learner_network,
+	&churn_learner_network,
 	NULL
 };
 
