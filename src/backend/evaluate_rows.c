@@ -274,13 +274,8 @@ needed_columns(const ChurnEvaluation *evaluation, const ChurnSource *source,
 	const ChurnModel *model = evaluation->version->model;
 	ChurnRowMap *map = churn_row_map(model, evaluation->version->name,
 									 source->desc, evaluation->context);
-	Bitmapset  *needed = bms_make_singleton(label);
-	uint32		i;
+	Bitmapset  *needed = bms_add_member(churn_row_map_columns(map), label);
 
-	for (i = 0; i < model->nfeatures; i++)
-		needed = bms_add_member(needed, map->fields[i].column);
-	if (map->as_of_column >= 0)
-		needed = bms_add_member(needed, map->as_of_column);
 	if (evaluation->part == CHURN_EVALUATE_TEST)
 		needed = bms_add_member(needed,
 								churn_source_column(source,

@@ -52,8 +52,8 @@ interpolate(const ChurnCalibration *calibration, double margin)
  * -softplus(-margin) and ln(1 - p) is -softplus(margin).  A factor of zero
  * leaves its term out, which might be infinite.
  */
-static double
-calibrated_logit(const ChurnCalibration *calibration, double margin)
+double
+churn_calibrated_logit(const ChurnCalibration *calibration, double margin)
 {
 	double		logit;
 
@@ -87,5 +87,5 @@ churn_calibrate(const ChurnCalibration *calibration, float margin)
 		return (double) churn_sigmoid(margin);
 	if (isnan(margin))
 		return (double) margin;
-	return 1.0 / (1.0 + exp(-calibrated_logit(calibration, (double) margin)));
+	return 1.0 / (1.0 + exp(-churn_calibrated_logit(calibration, (double) margin)));
 }

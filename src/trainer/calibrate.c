@@ -17,6 +17,7 @@
 
 #include "calibrate_internal.h"
 #include "channel.h"
+#include "churn/predictor.h"
 #include "memory.h"
 
 /* Folds when none are given. */
@@ -55,25 +56,6 @@ static inline double
 softplus(double z)
 {
 	return (z > 0 ? z : 0) + log1p(exp(-fabs(z)));
-}
-
-/* The log-odds, calibrated, of a margin; see churn/model.h. */
-double
-churn_calibrated_logit(const ChurnCalibration *calibration, double margin)
-{
-	switch (calibration->kind)
-	{
-		case CHURN_CALIBRATION_PLATT:
-			return calibration->a * margin + calibration->b;
-		case CHURN_CALIBRATION_BETA:
-			return calibration->a * -softplus(-margin) +
-				calibration->b * softplus(margin) + calibration->c;
-		case CHURN_CALIBRATION_ISOTONIC:
-			return churn_isotonic_logit(calibration, margin);
-		case CHURN_CALIBRATION_NONE:
-			break;
-	}
-	return margin;
 }
 
 static int

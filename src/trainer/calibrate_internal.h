@@ -29,12 +29,6 @@ typedef struct ChurnPoints
 	size_t		positives[256]; /* of these */
 } ChurnPoints;
 
-/* The log-odds, calibrated, of a margin. */
-extern double churn_calibrated_logit(const ChurnCalibration *calibration,
-									 double margin);
-extern double churn_isotonic_logit(const ChurnCalibration *calibration,
-								   double margin);
-
 /*
  * Fits an isotonic calibration of at least min_slope to the rows outside the
  * fold.  False when the margins do not rise with churn at all.

@@ -38,31 +38,6 @@ add_block(Block *block, const Block *added)
 	block->positives += added->positives;
 }
 
-double
-churn_isotonic_logit(const ChurnCalibration *calibration, double margin)
-{
-	const double *margins = calibration->margins;
-	const double *logits = calibration->logits;
-	uint32_t	low = 0;
-	uint32_t	high = calibration->nknots - 1;
-
-	if (margin <= margins[0])
-		return logits[0] + (margin - margins[0]);
-	if (margin >= margins[high])
-		return logits[high] + (margin - margins[high]);
-	while (high - low > 1)
-	{
-		uint32_t	middle = (low + high) / 2;
-
-		if (margins[middle] <= margin)
-			low = middle;
-		else
-			high = middle;
-	}
-	return logits[low] + (margin - margins[low]) *
-		((logits[high] - logits[low]) / (margins[high] - margins[low]));
-}
-
 /*
  * Pools adjacent violators among the rows outside the fold.  Rows of one
  * margin are one block from the start.  Returns the number of blocks.

@@ -10,8 +10,10 @@
 #include "checks_internal.h"
 #include "memory.h"
 
-/* Rows of each class by which columns are judged. */
+/* Rows of each class by which columns are judged, and values in all. */
 #define MAX_CLASS_ROWS	10000
+#define MIN_CLASS_ROWS	1000
+#define MAX_VALUES		2000000
 
 /* With fewer rows of a class than this, what is measured is mostly noise. */
 #define RARE_ROWS		50
@@ -70,18 +72,23 @@ static void
 take_rows(ChurnCheckRows *rows, const ChurnTable *table, size_t first,
 		  size_t count)
 {
+	size_t		limit = MAX_VALUES / (table->ncolumns + 1);
 	uint8_t		label;
 	size_t		row;
 
+	if (limit > MAX_CLASS_ROWS)
+		limit = MAX_CLASS_ROWS;
+	if (limit < MIN_CLASS_ROWS)
+		limit = MIN_CLASS_ROWS;
 	rows->table = table;
 	rows->n = 0;
-	rows->rows = churn_alloc(2 * MAX_CLASS_ROWS, sizeof(uint32_t));
-	rows->labels = churn_alloc(2 * MAX_CLASS_ROWS, 1);
+	rows->rows = churn_alloc(2 * limit, sizeof(uint32_t));
+	rows->labels = churn_alloc(2 * limit, 1);
 	for (label = 0; label < 2; label++)
 	{
 		rows->of_class[label] = 0;
 		for (row = first; row < first + count &&
-			 rows->of_class[label] < MAX_CLASS_ROWS; row++)
+			 rows->of_class[label] < limit; row++)
 		{
 			if (table->labels[row] != label)
 				continue;

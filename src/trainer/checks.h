@@ -21,7 +21,8 @@
  *	"conflicting_labels"	some of those churned and some did not
  *
  * The work is bounded: columns are judged by at most 10,000 rows of each
- * class, pairs by 5,000 and among at most 40 columns.
+ * class, fewer of more than 200 columns but 1,000, pairs by 5,000 and among at
+ * most 40 columns.
  */
 extern void churn_checks_run(const ChurnTable *table, size_t first,
 							 size_t count, ChurnIssues *issues);

@@ -8,7 +8,16 @@
 
 #include "../../src/trainer/balance.h"
 #include "../../src/trainer/calibrate.h"
-#include "../../src/trainer/calibrate_internal.h"
+#include "churn/predictor.h"
+
+/* src/common/forest.c has it, which needs much else. */
+extern float churn_sigmoid(float margin);
+
+float
+churn_sigmoid(float margin)
+{
+	return 1 / (1 + expf(-margin));
+}
 
 extern int	parts_calibrate(const float *margins, const uint8_t *labels,
 							const uint8_t *folds, size_t n, int wanted,

@@ -11,8 +11,9 @@ import tempfile
 import numpy as np
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-SOURCES = ["test/lib/trainer_parts.c", "src/common/arena.c",
-           "src/common/hash.c"] + [
+SOURCES = ["test/lib/trainer_parts.c"] + [
+    f"src/common/{name}.c" for name in
+    ("arena", "calibration", "hash")] + [
     f"src/trainer/{name}.c" for name in
     ("balance", "calibrate", "calibrate_isotonic", "memory", "smote")]
 KINDS = ["none", "platt", "beta", "isotonic"]

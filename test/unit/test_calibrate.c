@@ -6,7 +6,7 @@
 #include "trainer_stubs.h"
 
 #include "../../src/trainer/calibrate.h"
-#include "../../src/trainer/calibrate_internal.h"
+#include "churn/predictor.h"
 #include "unit.h"
 
 #define MAX_ROWS	40000

@@ -141,7 +141,7 @@ test_shape(const ForestShape *shape, bool uneven, uint32_t seed,
 	Random		random = {UINT64_C(88172645463325252) + seed};
 	ChurnArena *arena = churn_arena_create();
 	ChurnModel *model = random_model(&random, shape, arena);
-	const ChurnForest *forest = model->components[0].forest;
+	ChurnForest *forest = model->components[0].forest;
 	float	   *rows = test_alloc(arena, ROWS * shape->nfeatures,
 								  sizeof(float));
 	float	   *expected = test_alloc(arena, ROWS, sizeof(float));

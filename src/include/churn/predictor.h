@@ -35,6 +35,10 @@ extern float churn_predictor_margin(const ChurnPredictor *predictor,
 extern double churn_calibrate(const ChurnCalibration *calibration,
 							  float margin);
 
+/* The log-odds of that probability, before it is rounded. */
+extern double churn_calibrated_logit(const ChurnCalibration *calibration,
+									 double margin);
+
 /*
  * The margin of one additive model or network; the arrays of features of the
  * model and of values as above.  A network needs churn_network_workspace()
