@@ -274,6 +274,7 @@ make_chain(const ChurnFit *fit, ChurnArena *arena)
 	for (r = fit->nrules + 1; r-- > 0;)
 	{
 		const Rule *rule = &fit->rules[r];
+
 		/* the leaf of the last one ends the chain */
 		ChurnNode  *leaf = &forest->nodes[r < fit->nrules ? 2 * r + 1 : 2 * r];
 		ChurnNode  *node = &forest->nodes[2 * r];
