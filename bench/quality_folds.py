@@ -134,10 +134,10 @@ def run_all(jobs, name, function, arguments):
     return scores
 
 
-def cache_path(data, name, folds, seeds):
-    """The file of a peer's scores: its name changes with the data, the folds,
-    the peers' code, and the libraries' versions."""
-    text = repr((data.fingerprint(), name, folds, seeds,
+def cache_path(data, name, folds, seed):
+    """The file of a peer's scores of one seed's folds: its name changes with
+    the data, the folds, the peers' code, and the libraries' versions."""
+    text = repr((data.fingerprint(), name, folds, seed,
                  inspect.getsource(quality_peers), sklearn.__version__,
                  xgboost.__version__, np.__version__, pandas.__version__))
     directory = os.environ.get("CHURN_QUALITY_CACHE")
@@ -167,13 +167,19 @@ def write_cache(path, scores):
 
 
 def peer_scores(name, options):
-    path = cache_path(shared["data"], name, options.folds, options.seeds)
-    scores = read_cache(path, name) if options.cache else None
-    if scores is None:
-        count = len(shared["folds"])
-        scores = run_all(options.jobs, name, peer_fold,
-                         ([name] * count, range(count)))
-        write_cache(path, scores)
+    """A peer's scores of all folds, from files as far as there are any."""
+    scores = Scores(name)
+    for seed in range(options.seeds):
+        path = cache_path(shared["data"], name, options.folds, seed)
+        part = read_cache(path, name) if options.cache else None
+        if part is None:
+            numbers = [number for number, fold in enumerate(shared["folds"])
+                       if fold[0] == seed]
+            part = run_all(options.jobs, f"{name}, seed {seed}", peer_fold,
+                           ([name] * len(numbers), numbers))
+            write_cache(path, part)
+        scores.folds += part.folds
+        scores.seconds += part.seconds
     return scores
 
 
