@@ -1,7 +1,6 @@
 """Scores of the held-out rows of every outer fold: ours by SQL, the peers' in
 Python.  The peers' are kept in files, since they never change."""
 import hashlib
-import inspect
 import io
 import json
 import os
@@ -18,6 +17,10 @@ from sklearn.model_selection import StratifiedKFold
 
 import quality_peers
 from harness import Session, say
+
+# The peers' code as it was loaded.
+with open(quality_peers.__file__, encoding="utf-8") as source:
+    PEERS_CODE = source.read()
 
 # What the worker processes, which are forks of this one, work on.
 shared = {}
@@ -138,7 +141,7 @@ def cache_path(data, name, folds, seed):
     """The file of a peer's scores of one seed's folds: its name changes with
     the data, the folds, the peers' code, and the libraries' versions."""
     text = repr((data.fingerprint(), name, folds, seed,
-                 inspect.getsource(quality_peers), sklearn.__version__,
+                 PEERS_CODE, sklearn.__version__,
                  xgboost.__version__, np.__version__, pandas.__version__))
     directory = os.environ.get("CHURN_QUALITY_CACHE")
     if not directory:
