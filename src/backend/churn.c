@@ -1,6 +1,6 @@
 /*
  * churn.c
- *		Module initialisation: settings.
+ *		Module initialisation: settings, and what makes remembered things old.
  */
 #include "postgres.h"
 
@@ -9,6 +9,8 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "settings.h"
@@ -17,6 +19,7 @@ PG_MODULE_MAGIC;
 
 char	   *churn_default_model = NULL;
 uint64		churn_epoch = 0;
+uint64		churn_name_epoch = 1;
 char	   *churn_trainer = NULL;
 int			churn_training_memory = 0;
 int			churn_training_threads = 0;
@@ -55,6 +58,24 @@ end_subtransaction(SubXactEvent event, SubTransactionId subxact,
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		churn_epoch++;
+}
+
+/*
+ * A relation was altered, made or dropped.
+ */
+static void
+alter_relation(Datum arg, Oid relation)
+{
+	churn_name_epoch++;
+}
+
+/*
+ * A schema was altered, made or dropped.
+ */
+static void
+alter_schema(Datum arg, int cache, uint32 hash)
+{
+	churn_name_epoch++;
 }
 
 /*
@@ -102,4 +123,6 @@ _PG_init(void)
 	MarkGUCPrefixReserved("churn");
 	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);
+	CacheRegisterRelcacheCallback(alter_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, alter_schema, (Datum) 0);
 }

@@ -321,34 +321,6 @@ churn_row_map_columns(const ChurnRowMap *map)
 }
 
 /*
- * Moves a map to rows that have column i of desc at positions[i].
- */
-void
-churn_row_map_move(ChurnRowMap *map, const int *positions)
-{
-	uint32		i;
-	int			j;
-	int			k;
-
-	for (i = 0; i < map->model->nfeatures; i++)
-	{
-		if (map->fields[i].column >= 0)
-			map->fields[i].column = positions[map->fields[i].column];
-	}
-	if (map->as_of_column >= 0)
-		map->as_of_column = positions[map->as_of_column];
-	if (map->transforms == NULL)
-		return;
-	for (j = 0; j < map->transforms->n; j++)
-	{
-		ChurnExpression *expression = map->transforms->derived[j].expression;
-
-		for (k = 0; k < expression->ncolumns; k++)
-			expression->columns[k] = positions[expression->columns[k]];
-	}
-}
-
-/*
  * A text as the code of its category; NaN if training never saw it.
  */
 static inline float

@@ -62,11 +62,6 @@ extern ChurnRowMap *churn_row_map(const ChurnModel *model,
 /* The columns of desc that the map reads. */
 extern Bitmapset *churn_row_map_columns(const ChurnRowMap *map);
 
-/*
- * For rows whose columns are elsewhere: column i of desc becomes positions[i].
- */
-extern void churn_row_map_move(ChurnRowMap *map, const int *positions);
-
 /* Encodes one row into model->nfeatures floats. */
 extern void churn_row_encode(const ChurnRowMap *map, const Datum *values,
 							 const bool *nulls, float *features);

@@ -24,6 +24,17 @@
 #include "registry_scan.h"
 #include "settings.h"
 
+/* Numbers of columns of churn.models. */
+typedef struct ChoiceColumns
+{
+	uint64		epoch;			/* churn_name_epoch that they were read in */
+	Oid			relation;
+	AttrNumber	name;
+	AttrNumber	source_relation;
+	AttrNumber	champion;
+	AttrNumber	model_id;
+} ChoiceColumns;
+
 /*
  * Reads a tuple of churn.models.
  */
@@ -51,39 +62,49 @@ read_model(Relation models, HeapTuple tuple)
 }
 
 /*
+ * The numbers of the columns of churn.models that tell which version to score
+ * with, remembered as long as the table is the same.
+ */
+static const ChoiceColumns *
+choice_columns(Relation models)
+{
+	static ChoiceColumns known;
+
+	if (known.epoch != churn_name_epoch ||
+		known.relation != RelationGetRelid(models))
+	{
+		known.epoch = 0;
+		known.relation = RelationGetRelid(models);
+		known.name = churn_registry_column(models, "name");
+		known.source_relation = churn_registry_column(models,
+													  "source_relation");
+		known.champion = churn_registry_column(models, "champion");
+		known.model_id = churn_registry_column(models, "model_id");
+		known.epoch = churn_name_epoch;
+	}
+	return &known;
+}
+
+/*
  * Reads of a tuple of churn.models just what tells which version to score
- * with.  That happens at every execution of a statement, so the numbers of the
- * columns are remembered as long as the table is the same.
+ * with.
  */
 static ChurnModelRow *
 read_choice(Relation models, HeapTuple tuple)
 {
-	static Oid	known = InvalidOid;
-	static AttrNumber name;
-	static AttrNumber source_relation;
-	static AttrNumber champion;
-	static AttrNumber model_id;
+	const ChoiceColumns *columns = choice_columns(models);
 	TupleDesc	desc = RelationGetDescr(models);
 	ChurnModelRow *row = palloc0(sizeof(ChurnModelRow));
 	bool		isnull;
 	Datum		value;
 
-	if (known != RelationGetRelid(models))
-	{
-		known = InvalidOid;
-		name = churn_registry_column(models, "name");
-		source_relation = churn_registry_column(models, "source_relation");
-		champion = churn_registry_column(models, "champion");
-		model_id = churn_registry_column(models, "model_id");
-		known = RelationGetRelid(models);
-	}
-	value = heap_getattr(tuple, name, desc, &isnull);
+	value = heap_getattr(tuple, columns->name, desc, &isnull);
 	row->name = isnull ? pstrdup("") : TextDatumGetCString(value);
-	value = heap_getattr(tuple, source_relation, desc, &isnull);
+	value = heap_getattr(tuple, columns->source_relation, desc, &isnull);
 	row->source_relation = isnull ? NULL : TextDatumGetCString(value);
-	value = heap_getattr(tuple, champion, desc, &isnull);
+	value = heap_getattr(tuple, columns->champion, desc, &isnull);
 	row->champion = isnull ? 0 : DatumGetInt32(value);
-	value = heap_getattr(tuple, model_id, desc, &isnull);
+	value = heap_getattr(tuple, columns->model_id, desc, &isnull);
 	row->model_id = isnull ? 0 : DatumGetInt32(value);
 	return row;
 }
@@ -125,18 +146,35 @@ churn_registry_model(const char *name, Snapshot snapshot, bool missing_ok)
 
 /*
  * The schema-qualified name under which churn.models knows a relation; NULL
- * if it is gone.
+ * if it is gone.  The last one is remembered; a caller must not keep it.
  */
-static char *
+static const char *
 relation_name(Oid relation)
 {
-	char	   *name = get_rel_name(relation);
+	static Oid	known = InvalidOid;
+	static uint64 known_epoch = 0;
+	static char *known_name = NULL;
+	uint64		epoch = churn_name_epoch;
+	char	   *name;
 	char	   *schema;
 
+	if (known == relation && known_epoch == epoch)
+		return known_name;
+	known = InvalidOid;
+	name = get_rel_name(relation);
 	if (name == NULL)
 		return NULL;
 	schema = get_namespace_name(get_rel_namespace(relation));
-	return schema ? quote_qualified_identifier(schema, name) : NULL;
+	if (schema == NULL)
+		return NULL;
+	if (known_name != NULL)
+		pfree(known_name);
+	known_name = NULL;
+	known_name = MemoryContextStrdup(TopMemoryContext,
+									 quote_qualified_identifier(schema, name));
+	known_epoch = epoch;
+	known = relation;
+	return known_name;
 }
 
 /*
@@ -175,7 +213,7 @@ model_of_relation(List *models, Oid relation)
 
 	for (; OidIsValid(relation); relation = parent_relation(relation))
 	{
-		char	   *name = relation_name(relation);
+		const char *name = relation_name(relation);
 
 		foreach(cell, models)
 		{
@@ -262,8 +300,7 @@ named_model(Relation models, const char *name, Snapshot snapshot)
 	ChurnModelRow *row;
 
 	scan = churn_registry_scan(models, "models_name_key", name,
-							   churn_registry_column(models, "name"), 0, 0,
-							   snapshot);
+							   choice_columns(models)->name, 0, 0, snapshot);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		no_such_model(name);
@@ -289,12 +326,10 @@ version_number(const ChurnModelRow *row, int version)
 }
 
 /*
- * Finds the version to score with, loads it if need be, and pins it until
- * holder is reset.
+ * Asks churn.models which version to score with, and loads it if need be.
  */
-ChurnVersion *
-churn_registry_resolve(const char *model, int version, Oid relation,
-					   Snapshot snapshot, MemoryContext holder)
+static ChurnVersion *
+look_up(const ChurnQuestion *question, Snapshot snapshot)
 {
 	MemoryContext lookup = AllocSetContextCreate(CurrentMemoryContext,
 												 "churn model look-up",
@@ -305,14 +340,12 @@ churn_registry_resolve(const char *model, int version, Oid relation,
 	ChurnVersion *found = NULL;
 	int			number;
 
-	if (model == NULL && churn_default_model != NULL &&
-		churn_default_model[0] != '\0')
-		model = churn_default_model;
-	row = model != NULL ? named_model(models, model, snapshot) :
-		default_model(models, relation, snapshot);
-	number = version_number(row, version);
+	row = question->model != NULL ?
+		named_model(models, question->model, snapshot) :
+		default_model(models, question->relation, snapshot);
+	number = version_number(row, question->version);
 	/* a number is given once, so a champion needs no second look */
-	if (version == 0)
+	if (question->version == 0)
 		found = churn_version_find(RelationGetRelid(models), row->model_id,
 								   number);
 	if (found == NULL)
@@ -325,9 +358,57 @@ churn_registry_resolve(const char *model, int version, Oid relation,
 	table_close(models, NoLock);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(lookup);
-
-	churn_version_pin(found, holder);
 	return found;
+}
+
+/*
+ * Finds the version to score with; see registry.h.  Most statements are told
+ * by their snapshot that nothing was committed since the question was last
+ * answered, and need not look.
+ */
+ChurnVersion *
+churn_registry_find(ChurnQuestion question, Snapshot snapshot)
+{
+	uint64		name_epoch = churn_name_epoch;
+	ChurnVersion *version;
+
+	if (question.model == NULL && churn_default_model != NULL &&
+		churn_default_model[0] != '\0')
+		question.model = churn_default_model;
+	version = churn_version_recall(&question, snapshot);
+	if (version == NULL)
+	{
+		version = look_up(&question, snapshot);
+		churn_version_remember(version, &question, snapshot, name_epoch);
+	}
+	return version;
+}
+
+/*
+ * Reset callback of the holder of a pin.
+ */
+static void
+unpin(void *arg)
+{
+	churn_version_unpin(arg);
+}
+
+/*
+ * Finds the version to score with, pinned; see registry.h.
+ */
+ChurnVersion *
+churn_registry_resolve(const char *model, int version, Oid relation,
+					   Snapshot snapshot, MemoryContext holder)
+{
+	const ChurnQuestion question = {model, version, relation};
+	MemoryContextCallback *callback;
+
+	callback = MemoryContextAlloc(holder, sizeof(MemoryContextCallback));
+	callback->func = unpin;
+	callback->arg = churn_registry_find(question, snapshot);
+	churn_version_pin(callback->arg);
+	MemoryContextRegisterResetCallback(holder, callback);
+	return callback->arg;
 }
 
 /*

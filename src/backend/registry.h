@@ -16,8 +16,17 @@
 #include "churn/predictor.h"
 
 #include "compat.h"
+#include "snapshot_mark.h"
 
 #define CHURN_SHA256_LENGTH 32
+
+/* Which version to score with: what churn_registry_find() is asked. */
+typedef struct ChurnQuestion
+{
+	const char *model;			/* NULL if none is named */
+	int			version;		/* 0 for the champion */
+	Oid			relation;		/* of the row */
+} ChurnQuestion;
 
 /*
  * A version in this backend's cache.  Versions are immutable, so an entry
@@ -37,22 +46,35 @@ typedef struct ChurnVersion
 	Oid			models;			/* churn.models */
 	int			model_id;
 	uint64		epoch;
+	/* the question that it was the answer to, and when; see registry.c */
+	ChurnQuestion question;
+	ChurnSnapshotMark asked;
+	uint64		asked_epoch;	/* churn_name_epoch; 0 if there is none */
+	struct ChurnRowShape *shapes;	/* see row_shape.h */
 	int			pins;
 	uint64		used;			/* larger is more recent */
 } ChurnVersion;
 
 /*
- * Finds the version to score with under the snapshot, loads it if need be, and
- * pins it until the memory context "holder" is reset or deleted.
+ * Finds the version to score with under the snapshot, and loads it if need be.
+ * It is to be pinned before anything else is looked up.
  *
- * model == NULL: churn.default_model, else the model trained on the relation
- * (or a table it is a partition or child of), else the only model, else an
- * error that lists the choices.  version == 0: the champion, an error if
- * there is none.
+ * No model: churn.default_model, else the model trained on the relation (or a
+ * table it is a partition or child of), else the only model, else an error
+ * that lists the choices.  No version: the champion, an error if there is
+ * none.
  */
+extern ChurnVersion *churn_registry_find(ChurnQuestion question,
+										 Snapshot snapshot);
+
+/* The same, pinned until the memory context "holder" is reset or deleted. */
 extern ChurnVersion *churn_registry_resolve(const char *model, int version,
 											Oid relation, Snapshot snapshot,
 											MemoryContext holder);
+
+/* Holds a version, and lets it go. */
+extern void churn_version_pin(ChurnVersion *version);
+extern void churn_version_unpin(ChurnVersion *version);
 
 /*
  * The explainer of a version, made of its bytes at the first call, which are
@@ -106,11 +128,15 @@ extern void churn_registry_sha256(const uint8 *compiled, size_t ncompiled,
 /* Schema "churn" and relations in it, or an error that says how to get it. */
 extern Oid	churn_registry_relation(const char *name);
 
-/* For registry.c alone: what version_cache.c does. */
+/* For registry.c alone: what else version_cache.c does. */
 extern ChurnVersion *churn_version_get(const char *name, int number,
 									   Snapshot snapshot);
 extern ChurnVersion *churn_version_find(Oid models, int model_id, int number);
-extern void churn_version_pin(ChurnVersion *version, MemoryContext holder);
+extern ChurnVersion *churn_version_recall(const ChurnQuestion *question,
+										  Snapshot snapshot);
+extern void churn_version_remember(ChurnVersion *version,
+								   const ChurnQuestion *question,
+								   Snapshot snapshot, uint64 name_epoch);
 extern bytea *churn_version_artifact(const char *name, int number,
 									 Snapshot snapshot);
 

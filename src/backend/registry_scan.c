@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "registry.h"
 #include "registry_scan.h"
+#include "settings.h"
 
 /*
  * Complains that the extension is not there, or not whole.
@@ -32,18 +33,42 @@ no_relation(const char *name)
 }
 
 /*
- * A relation or index of schema "churn".
+ * A relation or index of schema "churn".  Their OIDs are remembered, since
+ * statements that score one row look them up every time.
  */
 Oid
 churn_registry_relation(const char *name)
 {
-	Oid			schema = get_namespace_oid("churn", true);
+	static struct
+	{
+		const char *name;
+		Oid			relation;
+		uint64		epoch;
+	}			known[] = {{"models"}, {"models_name_key"}, {"model_versions"},
+	{"model_versions_pkey"}};
+	Oid			schema;
 	Oid			relation = InvalidOid;
+	uint64		epoch = churn_name_epoch;
+	int			i;
 
+	for (i = 0; i < lengthof(known); i++)
+	{
+		if (strcmp(known[i].name, name) == 0)
+			break;
+	}
+	if (i < lengthof(known) && known[i].epoch == epoch)
+		return known[i].relation;
+
+	schema = get_namespace_oid("churn", true);
 	if (OidIsValid(schema))
 		relation = get_relname_relid(name, schema);
 	if (!OidIsValid(relation))
 		no_relation(name);
+	if (i < lengthof(known))
+	{
+		known[i].relation = relation;
+		known[i].epoch = epoch;
+	}
 	return relation;
 }
 

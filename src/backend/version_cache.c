@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "nodes/pg_list.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -218,6 +219,69 @@ churn_version_find(Oid models, int model_id, int number)
 }
 
 /*
+ * Whether what one snapshot shows can be compared with what another shows by
+ * their marks: not if this transaction has written, since a mark tells its
+ * writes only from within.  A serializable transaction has to read for
+ * itself, because what it read matters to others.
+ */
+static bool
+is_comparable(Snapshot snapshot)
+{
+	return snapshot->snapshot_type == SNAPSHOT_MVCC &&
+		!TransactionIdIsValid(GetTopTransactionIdIfAny()) &&
+		!IsolationIsSerializable();
+}
+
+/*
+ * Remembers that the version is the answer to a question that was asked in
+ * that epoch of names.  If a model is named, it is the version's, and the
+ * row's relation does not matter.
+ */
+void
+churn_version_remember(ChurnVersion *version, const ChurnQuestion *question,
+					   Snapshot snapshot, uint64 name_epoch)
+{
+	version->asked_epoch = 0;
+	if (!is_comparable(snapshot))
+		return;
+	version->question.model = question->model ? version->name : NULL;
+	version->question.version = question->version;
+	version->question.relation = question->relation;
+	version->asked = churn_snapshot_mark(snapshot);
+	version->asked_epoch = name_epoch;
+}
+
+/*
+ * The version that is known to answer a question under a snapshot, since it
+ * did under one that sees the same; NULL if none is.
+ */
+ChurnVersion *
+churn_version_recall(const ChurnQuestion *question, Snapshot snapshot)
+{
+	ListCell   *cell;
+
+	if (!is_comparable(snapshot))
+		return NULL;
+	foreach(cell, cache)
+	{
+		ChurnVersion *version = lfirst(cell);
+		const ChurnQuestion *answered = &version->question;
+
+		if (version->asked_epoch != churn_name_epoch ||
+			answered->version != question->version ||
+			!churn_snapshot_same(&version->asked, snapshot))
+			continue;
+		if (question->model != NULL ?
+			answered->model != NULL &&
+			strcmp(answered->model, question->model) == 0 :
+			answered->model == NULL &&
+			answered->relation == question->relation)
+			return version;
+	}
+	return NULL;
+}
+
+/*
  * Ends a scan of model_versions that found nothing.
  */
 static void
@@ -302,28 +366,22 @@ churn_version_explainer(ChurnVersion *version, Snapshot snapshot)
 }
 
 /*
- * Reset callback of the holder of a pin.
+ * Holds a version.
  */
-static void
-unpin(void *arg)
+void
+churn_version_pin(ChurnVersion *version)
 {
-	((ChurnVersion *) arg)->pins--;
+	version->pins++;
+	version->used = ++uses;
 }
 
 /*
- * Holds a version until the context is reset or deleted.
+ * Lets a version go.
  */
 void
-churn_version_pin(ChurnVersion *version, MemoryContext holder)
+churn_version_unpin(ChurnVersion *version)
 {
-	MemoryContextCallback *callback;
-
-	callback = MemoryContextAlloc(holder, sizeof(MemoryContextCallback));
-	callback->func = unpin;
-	callback->arg = version;
-	MemoryContextRegisterResetCallback(holder, callback);
-	version->pins++;
-	version->used = ++uses;
+	version->pins--;
 }
 
 /*

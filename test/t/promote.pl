@@ -127,6 +127,18 @@ for my $name (sort keys %level)
 	$level{$name}->quit;
 }
 
+# What it scored by counts among what a serializable transaction read, also if
+# the session knew it from before: here each of two reads what the other writes.
+$node->safe_psql('postgres', 'CREATE TABLE seen (version int)');
+is($a->query_safe($versions), 2, 'a session knows the version');
+$a->query_safe('BEGIN ISOLATION LEVEL SERIALIZABLE');
+is($a->query_safe($versions), 2, 'and scores by it in a serializable transaction');
+$b->query_safe(q{BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM seen; SELECT churn_promote('m', 1); COMMIT});
+$a->query("\\set VERBOSITY sqlstate\nINSERT INTO seen VALUES (2); COMMIT;");
+like($a->{stderr}, qr/ERROR:  40001/, 'which fails to serialize after a promotion');
+$a->{stderr} = '';
+promote(2);
+
 #
 # A statement keeps its version while it runs
 #
