@@ -28,7 +28,7 @@ typedef struct ChurnRowShape
 	bool		arguments;		/* rows come as arguments, live columns only */
 	TupleDesc	desc;			/* a copy; of live columns, if so */
 	ChurnRowMap *map;			/* from positions in desc */
-	bool		kept;			/* with the version, for others as well */
+	bool kept;					/* with the version, for others as well */
 	int			pins;			/* if so */
 } ChurnRowShape;
 
