@@ -22,7 +22,7 @@ def train(table, **more):
         ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c",
          f"SELECT count(*) FROM churn_train({literal(table)}, 'churn',"
          f" key => 'id'{arguments},"
-         " options => '{\"as_of\": \"2020-03-01\"}')"],
+         " options => '{\"folds\": 0, \"as_of\": \"2020-03-01\"}', algorithm => 'xgboost')"],
         check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env=dict(os.environ, PGCLIENTENCODING="UTF8",
                             PGOPTIONS="-c client_min_messages=warning"))
