@@ -1,7 +1,6 @@
 """Scores of the held-out rows of every outer fold: ours by SQL, the peers' in
 Python.  The peers' are kept in files, since they never change."""
 import hashlib
-import inspect
 import io
 import json
 import os
@@ -18,6 +17,10 @@ from sklearn.model_selection import StratifiedKFold
 
 import quality_peers
 from harness import Session, say
+
+# The peers' code as it was loaded.
+with open(quality_peers.__file__, encoding="utf-8") as source:
+    PEERS_CODE = source.read()
 
 # What the worker processes, which are forks of this one, work on.
 shared = {}
@@ -134,11 +137,11 @@ def run_all(jobs, name, function, arguments):
     return scores
 
 
-def cache_path(data, name, folds, seeds):
-    """The file of a peer's scores: its name changes with the data, the folds,
-    the peers' code, and the libraries' versions."""
-    text = repr((data.fingerprint(), name, folds, seeds,
-                 inspect.getsource(quality_peers), sklearn.__version__,
+def cache_path(data, name, folds, seed):
+    """The file of a peer's scores of one seed's folds: its name changes with
+    the data, the folds, the peers' code, and the libraries' versions."""
+    text = repr((data.fingerprint(), name, folds, seed,
+                 PEERS_CODE, sklearn.__version__,
                  xgboost.__version__, np.__version__, pandas.__version__))
     directory = os.environ.get("CHURN_QUALITY_CACHE")
     if not directory:
@@ -167,13 +170,19 @@ def write_cache(path, scores):
 
 
 def peer_scores(name, options):
-    path = cache_path(shared["data"], name, options.folds, options.seeds)
-    scores = read_cache(path, name) if options.cache else None
-    if scores is None:
-        count = len(shared["folds"])
-        scores = run_all(options.jobs, name, peer_fold,
-                         ([name] * count, range(count)))
-        write_cache(path, scores)
+    """A peer's scores of all folds, from files as far as there are any."""
+    scores = Scores(name)
+    for seed in range(options.seeds):
+        path = cache_path(shared["data"], name, options.folds, seed)
+        part = read_cache(path, name) if options.cache else None
+        if part is None:
+            numbers = [number for number, fold in enumerate(shared["folds"])
+                       if fold[0] == seed]
+            part = run_all(options.jobs, f"{name}, seed {seed}", peer_fold,
+                           ([name] * len(numbers), numbers))
+            write_cache(path, part)
+        scores.folds += part.folds
+        scores.seconds += part.seconds
     return scores
 
 

@@ -72,8 +72,8 @@ read_node(const ChurnValue *value, size_t nnodes, ChurnForest *forest,
 	const ChurnValue *categories = churn_value_get(value, "categories");
 	double		number = churn_value_number(value, "value", NAN);
 	bool		leaf = churn_value_get(value, "left") == NULL;
-	uint32_t	left;
-	uint32_t	right;
+	uint32_t	left = 0;
+	uint32_t	right = 0;
 
 	node->left = -1;
 	node->right = -1;

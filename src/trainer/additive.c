@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/component_parts.h"
+#include "channel.h"
 #include "keep.h"
 #include "memory.h"
 
@@ -150,25 +152,12 @@ churn_additive_checkpoint(const ChurnAdditive *additive,
 }
 
 ChurnAdditive *
-churn_additive_keep(const ChurnAdditive *additive, ChurnArena *arena)
+churn_keep_additive(const ChurnAdditive *additive, ChurnArena *arena)
 {
-	ChurnAdditive *copy = churn_additive_create(arena, additive->nfeatures);
-	uint32_t	f;
+	ChurnError	error;
+	ChurnAdditive *copy = churn_additive_copy(additive, arena, &error);
 
-	copy->intercept = additive->intercept;
-	for (f = 0; f < additive->nfeatures; f++)
-	{
-		ChurnEffect *effect = &copy->effects[f];
-
-		*effect = additive->effects[f];
-		if (effect->kind == CHURN_EFFECT_STEPS)
-			effect->cuts = churn_keep_copy(arena, effect->cuts,
-										   effect->npoints - 1,
-										   sizeof(float));
-		if (effect->kind == CHURN_EFFECT_STEPS ||
-			effect->kind == CHURN_EFFECT_CATEGORIES)
-			effect->points = churn_keep_copy(arena, effect->points,
-											 effect->npoints, sizeof(double));
-	}
+	if (copy == NULL)
+		churn_failure_memory();
 	return copy;
 }

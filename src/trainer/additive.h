@@ -31,7 +31,7 @@ extern void churn_additive_checkpoint(const ChurnAdditive *additive,
 									  const ChurnFitControl *control);
 
 /* A copy made in an arena. */
-extern ChurnAdditive *churn_additive_keep(const ChurnAdditive *additive,
+extern ChurnAdditive *churn_keep_additive(const ChurnAdditive *additive,
 										  ChurnArena *arena);
 
 #endif							/* CHURN_TRAINER_ADDITIVE_H */

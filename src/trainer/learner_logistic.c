@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "additive.h"
 #include "keep.h"
@@ -190,13 +191,11 @@ make_component(ChurnFit *fit, const ChurnTable *table, ChurnArena *arena,
 			   ChurnComponent *component, ChurnValue **document)
 {
 	(void) table;
-	*component = (ChurnComponent)
-	{
-		.kind = CHURN_COMPONENT_ADDITIVE,
-			.algorithm = churn_learner_logistic.name,
-			.weight = 1,
-			.additive = churn_additive_keep(fit->additive, arena)
-	};
+	memset(component, 0, sizeof(*component));
+	component->kind = CHURN_COMPONENT_ADDITIVE;
+	component->algorithm = churn_learner_logistic.name;
+	component->weight = 1;
+	component->additive = churn_keep_additive(fit->additive, arena);
 	*document = NULL;
 }
 

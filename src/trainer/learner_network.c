@@ -17,6 +17,7 @@
 #include "lesson.h"
 #include "memory.h"
 #include "mlp.h"
+#include "random.h"
 
 /*
  * Numbers are clipped to so many standard deviations around the mean, so that
@@ -202,7 +203,7 @@ shuffle(uint32_t *order, size_t n, uint64_t *random)
 
 	for (i = n - 1; i > 0; i--)
 	{
-		size_t		other = churn_random(random) % (i + 1);
+		size_t		other = churn_random_below(random, i + 1);
 		uint32_t	row = order[i];
 
 		order[i] = order[other];
@@ -533,13 +534,11 @@ make_component(ChurnFit *fit, const ChurnTable *table, ChurnArena *arena,
 	if (fit->shape.hidden2 > 0)
 		make_second_layer(fit, arena, &network->layers[network->nlayers++]);
 	make_output_layer(fit, arena, &network->layers[network->nlayers++]);
-	*component = (ChurnComponent)
-	{
-		.kind = CHURN_COMPONENT_NETWORK,
-			.algorithm = churn_learner_network.name,
-			.weight = 1,
-			.network = network
-	};
+	memset(component, 0, sizeof(*component));
+	component->kind = CHURN_COMPONENT_NETWORK;
+	component->algorithm = churn_learner_network.name;
+	component->weight = 1;
+	component->network = network;
 	*document = NULL;
 }
 

@@ -58,16 +58,17 @@ static const ChurnSetting xgboost_params[] = {
 
 /*
  * Many deep trees on samples of rows and columns, averaged: one round of
- * "trees" trees.  XGBoost draws the rows.
+ * "trees" trees.  XGBoost draws the rows.  Defaults are for effects that add
+ * up; plan.c has a variation for others.
  */
 static const ChurnSetting forest_params[] = {
 	{"trees", "num_parallel_tree", CHURN_SETTING_INTEGER, false,
-	300, 1, 2000, NULL},
-	{"max_depth", NULL, CHURN_SETTING_INTEGER, true, 10, 1, 16, NULL},
-	{"min_child_weight", NULL, CHURN_SETTING_NUMBER, true, 2, 0, 1e9, NULL},
+	150, 1, 2000, NULL},
+	{"max_depth", NULL, CHURN_SETTING_INTEGER, true, 8, 1, 16, NULL},
+	{"min_child_weight", NULL, CHURN_SETTING_NUMBER, true, 1, 0, 1e9, NULL},
 	{"subsample", NULL, CHURN_SETTING_NUMBER, true, 0.63, 0.01, 1, NULL},
-	{"colsample_bynode", NULL, CHURN_SETTING_NUMBER, true, 0.3, 0.01, 1, NULL},
-	{"reg_lambda", "lambda", CHURN_SETTING_NUMBER, true, 1, 0, 1e9, NULL},
+	{"colsample_bynode", NULL, CHURN_SETTING_NUMBER, true, 0.2, 0.01, 1, NULL},
+	{"reg_lambda", "lambda", CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
 	{"reg_alpha", "alpha", CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
 	{"gamma", NULL, CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
 	{"max_bin", NULL, CHURN_SETTING_INTEGER, true, 256, 2, 256, NULL},

@@ -7,9 +7,7 @@
 #include <string.h>
 
 const ChurnLearner *const churn_learners[] = {
-#ifdef RULES
 	&churn_learner_rules,
-#endif
 	&churn_learner_logistic,
 	&churn_learner_random_forest,
 	&churn_learner_xgboost,

@@ -29,11 +29,8 @@
  */
 #define TOLERANCE		1e-7
 
-/* Most times that a row is repeated to have its weight. */
-#define MAX_REPEAT		1000
-
-/* Parts of the smallest weight that may be the unit of all. */
-#define MAX_PARTS		8
+/* Most rows, repeated ones counted, that LIBLINEAR is given of a class. */
+#define MAX_ROWS		4e6
 
 struct ChurnLinear
 {
@@ -110,76 +107,65 @@ ignore_message(const char *message)
 	(void) message;
 }
 
-/* How far the weights of a class's rows are from whole multiples of a unit. */
-static double
-unit_error(const ChurnLinear *linear, uint8_t label, double unit)
-{
-	double		worst = 0;
-	size_t		i;
-
-	for (i = 0; i < linear->nrows; i++)
-	{
-		double		times = linear->weights[i] / unit;
-
-		if (linear->labels[i] == label)
-			worst = fmax(worst, fabs(times - rint(times)) / times);
-	}
-	return worst;
-}
-
 /*
- * The unit of the weights of a class's rows: the largest part of the smallest
- * weight of which all are multiples or, if there is none, nearly so.  Infinity
- * if the class has no rows.
+ * The weight of a row of a class that is listed once; 0 if the class has no
+ * rows.  A row of twice that weight is listed twice.
  */
-static float
+static double
 find_unit(const ChurnLinear *linear, uint8_t label)
 {
 	double		smallest = INFINITY;
+	double		sum = 0;
+	double		unit;
 	size_t		i;
-	int			parts;
 
 	for (i = 0; i < linear->nrows; i++)
 	{
-		if (linear->labels[i] == label && linear->weights[i] < smallest)
-			smallest = linear->weights[i];
+		if (linear->labels[i] != label)
+			continue;
+		smallest = fmin(smallest, linear->weights[i]);
+		sum += linear->weights[i];
 	}
-	for (parts = 1; parts < MAX_PARTS; parts++)
+	if (sum == 0)
+		return 0;
+	unit = smallest;
+	for (i = 0; i < linear->nrows; i++)
 	{
-		if (unit_error(linear, label, smallest / parts) < 1e-4)
-			break;
+		double		times = linear->weights[i] / smallest;
+
+		if (linear->labels[i] == label &&
+			fabs(times - rint(times)) > 1e-4 * times)
+			unit = smallest / 4;
 	}
-	return (float) (smallest / parts);
+	return fmax(unit, sum / MAX_ROWS);
 }
 
 /*
- * Lists the rows for LIBLINEAR, which knows weights of classes only: a row of
- * twice its class's unit is listed twice.  Returns how many there are; with
- * rows NULL they are only counted.
+ * Lists the rows for LIBLINEAR, each as often as its weight has units.  What
+ * rounding leaves over or takes too much goes to the next row of the class.
+ * Returns how many there are; with rows NULL they are only counted.
  */
 static size_t
-list_rows(const ChurnLinear *linear, const float units[2],
+list_rows(const ChurnLinear *linear, const double units[2],
 		  struct feature_node **rows, double *labels)
 {
+	double		left[2] = {0, 0};
 	size_t		n = 0;
 	size_t		i;
 
 	for (i = 0; i < linear->nrows; i++)
 	{
-		double		whole = rint(linear->weights[i] /
-								 units[linear->labels[i]]);
+		uint8_t		label = linear->labels[i];
+		double		times = linear->weights[i] / units[label] + left[label];
+		double		whole = rint(times);
 
-		if (whole > MAX_REPEAT)
-			churn_failure(CHURN_SQLSTATE_EXTERNAL,
-						  churn_format("A row has %.0f times the weight of "
-									   "another of its class.", whole), NULL,
-						  "LIBLINEAR cannot weigh rows one by one");
+		left[label] = times - whole;
 		for (; whole > 0; whole--, n++)
 		{
 			if (rows == NULL)
 				continue;
 			rows[n] = &linear->nodes[linear->starts[i]];
-			labels[n] = linear->labels[i] ? 1 : -1;
+			labels[n] = label ? 1 : -1;
 		}
 	}
 	return n;
@@ -187,7 +173,7 @@ list_rows(const ChurnLinear *linear, const float units[2],
 
 /* Runs LIBLINEAR. */
 static struct model *
-run(const struct problem *problem, double cost, const float units[2])
+run(const struct problem *problem, double cost, const double units[2])
 {
 	int			classes[2] = {-1, 1};
 	double		weights[2] = {units[0], units[1]};
@@ -217,13 +203,12 @@ churn_linear_solve(const ChurnLinear *linear, double cost,
 				   double *coefficients, double *intercept)
 {
 	struct problem problem = {0};
-	float		units[2] = {find_unit(linear, 0),
-	find_unit(linear, 1)};
+	double		units[2] = {find_unit(linear, 0), find_unit(linear, 1)};
 	struct model *model;
 	size_t		nrows;
 	uint32_t	i;
 
-	if (isinf(units[0]) || isinf(units[1]))
+	if (units[0] == 0 || units[1] == 0)
 		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER, NULL, NULL,
 					  "cannot train on rows of one class only");
 	nrows = list_rows(linear, units, NULL, NULL);

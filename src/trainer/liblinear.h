@@ -25,8 +25,9 @@ extern void churn_linear_put(ChurnLinear *linear, uint32_t input,
 /*
  * Finds the coefficients, one an input, and the intercept that minimise
  *		sum of coefficients² / 2 + cost * sum of weight * log loss.
- * The weights of a class's rows count as multiples of a common unit, which is
- * exact if that is at least an eighth of the smallest of them.
+ * LIBLINEAR cannot weigh rows one by one.  Weights are kept exactly if those
+ * of a class's rows are whole multiples of the smallest of them; if not, they
+ * are rounded to a quarter of it, so that the sum of neighbours is kept.
  */
 extern void churn_linear_solve(const ChurnLinear *linear, double cost,
 							   double *coefficients, double *intercept);

@@ -17,6 +17,7 @@
 #include "evaluate.h"
 #include "finish.h"
 #include "learner.h"
+#include "learner_rules.h"
 #include "memory.h"
 #include "result.h"
 #include "rows.h"
@@ -124,6 +125,7 @@ serve(void)
 
 	atexit(ended_by_library);
 	read_config(&settings);
+	churn_rules_give(settings.rules);
 	churn_rows_init(&rows, &settings);
 	read_rows(&rows);
 	churn_progress_phase(CHURN_PHASE_PREPARING);

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "churn/hash.h"
 #include "memory.h"
+#include "random.h"
 
 /*
  * Constants of Adam as its authors recommend them (Kingma and Ba, "Adam: a
@@ -50,18 +50,6 @@ struct ChurnMlp
 	float	   *ones;			/* batch times 1 */
 };
 
-uint64_t
-churn_random(uint64_t *state)
-{
-	/* Steele, Lea and Flood, "Fast splittable pseudorandom number
-	 * generators", 2014 */
-	uint64_t	random = *state += UINT64_C(0x9E3779B97F4A7C15);
-
-	random = (random ^ (random >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-	random = (random ^ (random >> 27)) * UINT64_C(0x94D049BB133111EB);
-	return random ^ (random >> 31);
-}
-
 /* Fills count weights evenly from -bound to bound. */
 static void
 draw(float *weights, size_t count, double bound, uint64_t *random)
@@ -69,8 +57,7 @@ draw(float *weights, size_t count, double bound, uint64_t *random)
 	size_t		i;
 
 	for (i = 0; i < count; i++)
-		weights[i] = (float) ((2 * churn_hash_unit(churn_random(random)) - 1)
-							  * bound);
+		weights[i] = (float) ((2 * churn_random_unit(random) - 1) * bound);
 }
 
 /*

@@ -17,8 +17,8 @@ typedef struct ChurnMlpShape
 {
 	uint32_t	nnumbers;
 	uint32_t	nflags;			/* inputs that are 0 or their scale */
-	uint32_t	most;			/* inputs of a row that may differ from 0: one a
-								 * feature */
+	uint32_t	most;			/* inputs of a row that may differ from 0: one
+								 * a feature */
 	uint32_t	members;
 	uint32_t	hidden;			/* units a member, first layer */
 	uint32_t	hidden2;		/* second layer; 0 if there is none */
@@ -85,8 +85,5 @@ extern void churn_mlp_rows_free(ChurnMlpRows *rows);
 extern void churn_mlp_rows_copy(ChurnMlpRows *batch, size_t to,
 								const ChurnMlpRows *rows, size_t from,
 								const ChurnMlpShape *shape);
-
-/* The next number of SplitMix64. */
-extern uint64_t churn_random(uint64_t *state);
 
 #endif							/* CHURN_MLP_H */

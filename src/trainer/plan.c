@@ -21,7 +21,7 @@
  * The share of the budget that a plan may take by the table of costs.  On a
  * machine that is slower by the rest, the clock does not cut it short.
  */
-#define PLANNED_SHARE	0.4
+#define PLANNED_SHARE	0.5
 
 /* Fewer rows than this do not tell candidates apart. */
 #define LEAST_ROWS		5000
@@ -50,24 +50,28 @@ static const Variation variations[] = {
 	{&churn_learner_rules, {{NULL, 0}}},
 	{&churn_learner_logistic, {{NULL, 0}}},
 	{&churn_learner_xgboost, {{"max_depth", 1}, {"min_child_weight", 1},
-	{"subsample", 0.8}, {"colsample_bytree", 1}, {"reg_lambda", 50},
-	{"rounds", 1500}}},
+	{"colsample_bytree", 1}, {"reg_lambda", 50}, {"rounds", 1500},
+	{"max_cat_to_onehot", 100}}},
 	{&churn_learner_xgboost, {{"max_depth", 6}, {"min_child_weight", 2},
-	{"subsample", 1}, {"colsample_bytree", 1}, {"max_cat_to_onehot", 100}}},
+	{"subsample", 1}, {"colsample_bytree", 1}, {"colsample_bynode", 0.75},
+	{"max_cat_to_onehot", 100}}},
 	{&churn_learner_random_forest, {{NULL, 0}}},
 	{&churn_learner_network, {{NULL, 0}}},
 	{&churn_learner_xgboost, {{"max_depth", 3}, {"min_child_weight", 1},
 	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
 	{&churn_learner_xgboost, {{"max_depth", 4}, {"min_child_weight", 5},
-	{"subsample", 0.8}, {"colsample_bytree", 1}, {"max_cat_to_onehot", 100}}},
-	{&churn_learner_xgboost, {{"max_depth", 6}, {"min_child_weight", 2},
-	{"subsample", 1}, {"colsample_bytree", 1}, {"colsample_bynode", 0.5}}},
+	{"colsample_bytree", 1}, {"max_cat_to_onehot", 100}}},
+	{&churn_learner_random_forest, {{"max_depth", 12},
+	{"colsample_bynode", 0.4}, {"max_cat_to_onehot", 100}}},
 	{&churn_learner_xgboost, {{"max_depth", 2}, {"min_child_weight", 1},
-	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
+	{"colsample_bytree", 1}}},
+	{&churn_learner_xgboost, {{"max_depth", 8}, {"min_child_weight", 2},
+	{"subsample", 1}, {"colsample_bytree", 1}, {"colsample_bynode", 0.5},
+	{"max_cat_to_onehot", 100}}},
 	{&churn_learner_xgboost, {{"max_depth", 1}, {"min_child_weight", 1},
-	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
-	{&churn_learner_xgboost, {{"max_depth", 4}, {"min_child_weight", 1},
-	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
+	{"subsample", 0.6}, {"colsample_bytree", 0.6}, {"rounds", 1500}}},
+	{&churn_learner_xgboost, {{"max_depth", 5}, {"min_child_weight", 2},
+	{"subsample", 1}, {"colsample_bytree", 1}, {"max_cat_to_onehot", 100}}},
 };
 
 #define NVARIATIONS	(sizeof(variations) / sizeof(variations[0]))
@@ -98,11 +102,11 @@ fit_seconds(const ChurnCandidate *candidate, double rows, double columns)
 
 		if (churn_param(params, "early_stopping_rounds") > 0 && rounds > usual)
 			rounds = usual;
-		return rounds * (0.0003 + cells * (1 + 1.2 * depth) * 1e-9);
+		return rounds * (0.0001 + cells * (0.7 + 1.1 * depth) * 1e-9);
 	}
 	if (learner == &churn_learner_random_forest)
 		return churn_param(params, "trees") *
-			(0.0005 + cells * churn_param(params, "max_depth") * 2e-9);
+			(0.0005 + cells * churn_param(params, "max_depth") * 3.5e-9);
 	if (rows > 200000)
 		cells = 200000 * columns;
 	if (learner == &churn_learner_network)

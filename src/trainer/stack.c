@@ -4,9 +4,7 @@
  *
  * A logistic regression of a few inputs, by Newton's method with a little
  * ridge, since the margins of good models are nearly the same.  Inputs whose
- * weight comes out negative leave, the most negative one first; with so few
- * inputs that alike, this finds the weights that are best among those of no
- * sign.
+ * weight comes out negative, or next to nothing, leave, the least one first.
  */
 #include "stack.h"
 
@@ -16,6 +14,7 @@
 #define MAX_TERMS		(CHURN_MAX_MEMBERS + 1)
 #define MAX_STEPS		50
 #define RIDGE			1e-3	/* on each weight, of the sum over rows */
+#define LEAST_WEIGHT	0.03	/* less is not worth another model */
 
 /* The regression while it is solved; term 0 is the intercept. */
 typedef struct Newton
@@ -156,7 +155,7 @@ churn_stack_fit(ChurnStack *stack, const ChurnCourse *course, int repeat,
 			if (newton.beta[i] < newton.beta[least])
 				least = i;
 		}
-		if (newton.beta[least] >= 0 || newton.nterms == 2)
+		if (newton.beta[least] >= LEAST_WEIGHT || newton.nterms == 2)
 			break;
 		newton.nterms--;
 		for (i = least; i < newton.nterms; i++)

@@ -95,7 +95,7 @@
  * key, with the split seed, is below the option test_fraction, whose default
  * is this.
  */
-#define CHURN_TEST_FRACTION	0.2
+#define CHURN_TEST_FRACTION	0.25
 
 typedef enum ChurnPhase
 {
