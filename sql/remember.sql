@@ -159,10 +159,10 @@ EXECUTE changing;
 
 -- what is passed by hand is checked each time
 SELECT churn.margin_columns('remember_margins'::regclass, 'two', NULL, 'x'::text, 'y'::text, 1::real);
-SELECT churn.margin_columns('remember_a'::regclass, NULL, NULL, 'x'::text);
-SELECT churn.margin_columns('remember_a_pkey'::regclass, NULL, NULL, 'x'::text);
-SELECT churn.margin_columns(0, NULL, NULL, 'x'::text);
-SELECT churn.margin_columns(NULL, NULL, NULL, 'x'::text);
+SELECT churn.margin_columns('remember_a'::regclass, 'one', NULL, 'x'::text);
+SELECT churn.margin_columns('remember_a_pkey'::regclass, 'one', NULL, 'x'::text);
+SELECT churn.margin_columns(0, 'one', NULL, 'x'::text);
+SELECT churn.margin_columns(NULL, 'one', NULL, 'x'::text);
 
 -- a model that is dropped, and another of its name
 SELECT churn_drop_model('one');

@@ -122,20 +122,17 @@ churn_call_site_find(ChurnCallSite *site, Snapshot snapshot, text *model,
 }
 
 /*
- * Finds the shape of rows of a type, and makes room for their columns, unless
- * these are the function's arguments.
+ * Finds the shape of composite rows of a type, and makes room for their
+ * columns.
  */
 void
-churn_call_site_shape(ChurnCallSite *site, Oid type, int32 typmod,
-					  bool arguments)
+churn_call_site_shape(ChurnCallSite *site, Oid type, int32 typmod)
 {
 	Size		natts;
 
 	site->generation++;
 	release_shape(site);
-	site->shape = churn_row_shape(site->version, type, typmod, arguments);
-	if (arguments)
-		return;
+	site->shape = churn_row_shape(site->version, type, typmod);
 	natts = site->shape->desc->natts;
 	site->values = make_room(site->holder, site->values, &site->columns_size,
 							 (sizeof(Datum) + sizeof(bool)) * Max(natts, 1));

@@ -44,9 +44,9 @@ extern ChurnCallSite *churn_call_site(FmgrInfo *flinfo);
 extern void churn_call_site_find(ChurnCallSite *site, Snapshot snapshot,
 								 text *model, int version, Oid relation);
 
-/* Finds the shape, and makes room for a row's columns unless in arguments. */
-extern void churn_call_site_shape(ChurnCallSite *site, Oid type, int32 typmod,
-								  bool arguments);
+/* Finds the shape of composite rows, and makes room for their columns. */
+extern void churn_call_site_shape(ChurnCallSite *site, Oid type,
+								  int32 typmod);
 
 /*
  * Whether what the call site found still holds for the active snapshot and

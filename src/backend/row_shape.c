@@ -5,11 +5,13 @@
  */
 #include "postgres.h"
 
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
 #include "row_shape.h"
+#include "settings.h"
 
 /* Shapes that nobody holds are dropped when a version has so many. */
 #define MOST_SHAPES		16
@@ -103,10 +105,10 @@ make_shape(ChurnVersion *version, Oid type, int32 typmod, uint64 identifier,
 }
 
 /*
- * Finds or makes a shape; see row_shape.h.
+ * Finds or makes a shape for a row type as it is now.
  */
-ChurnRowShape *
-churn_row_shape(ChurnVersion *version, Oid type, int32 typmod, bool arguments)
+static ChurnRowShape *
+find_shape(ChurnVersion *version, Oid type, int32 typmod, bool arguments)
 {
 	uint64		identifier = assign_record_type_identifier(type, typmod);
 	DateADT		today = churn_statement_day();
@@ -117,18 +119,57 @@ churn_row_shape(ChurnVersion *version, Oid type, int32 typmod, bool arguments)
 		if (shape->type == type && shape->typmod == typmod &&
 			shape->identifier == identifier && shape->day == today &&
 			shape->arguments == arguments)
+			return shape;
+	}
+	shape = make_shape(version, type, typmod, identifier, arguments);
+	MemoryContextSetParent(shape->context, version->context);
+	if (shape->kept)
+	{
+		drop_shapes(version, shape);
+		shape->next = version->shapes;
+		version->shapes = shape;
+	}
+	return shape;
+}
+
+/*
+ * Finds or makes a shape; see row_shape.h.
+ */
+ChurnRowShape *
+churn_row_shape(ChurnVersion *version, Oid type, int32 typmod)
+{
+	ChurnRowShape *shape = find_shape(version, type, typmod, false);
+
+	shape->pins++;
+	return shape;
+}
+
+/*
+ * Finds or makes a shape for arguments; see row_shape.h.  As long as no
+ * relation was altered, the one found for the relation before is right.
+ */
+ChurnRowShape *
+churn_row_shape_of_arguments(ChurnVersion *version, Oid relation)
+{
+	uint64		name_epoch = churn_name_epoch;
+	DateADT		today = churn_statement_day();
+	ChurnRowShape *shape;
+
+	for (shape = version->shapes; shape != NULL; shape = shape->next)
+	{
+		if (shape->relation == relation && shape->name_epoch == name_epoch &&
+			shape->arguments && shape->day == today)
 			break;
 	}
 	if (shape == NULL)
 	{
-		shape = make_shape(version, type, typmod, identifier, arguments);
-		MemoryContextSetParent(shape->context, version->context);
-		if (shape->kept)
-		{
-			drop_shapes(version, shape);
-			shape->next = version->shapes;
-			version->shapes = shape;
-		}
+		Oid			type = get_rel_type_id(relation);
+
+		if (!OidIsValid(type))
+			return NULL;
+		shape = find_shape(version, type, -1, true);
+		shape->relation = relation;
+		shape->name_epoch = name_epoch;
 	}
 	shape->pins++;
 	return shape;

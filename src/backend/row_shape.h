@@ -21,6 +21,8 @@ typedef struct ChurnRowShape
 {
 	struct ChurnRowShape *next; /* of the same version */
 	MemoryContext context;		/* holds all of it; below the version's */
+	Oid			relation;		/* whose type it is, if it was asked by that */
+	uint64		name_epoch;		/* churn_name_epoch when it was */
 	Oid			type;			/* of the row */
 	int32		typmod;
 	uint64		identifier;		/* the row type's, which alters with it */
@@ -34,11 +36,17 @@ typedef struct ChurnRowShape
 
 /*
  * Finds the version's shape for a row type, made if there is none, and pins
- * it.  With arguments, rows come as a list of their live columns.  The version
- * must be pinned longer than the shape is held.
+ * it.  The version must be pinned longer than the shape is held.
  */
 extern ChurnRowShape *churn_row_shape(ChurnVersion *version, Oid type,
-									  int32 typmod, bool arguments);
+									  int32 typmod);
+
+/*
+ * The same for rows of a relation that come as a list of their live columns;
+ * NULL if it is no relation with rows.
+ */
+extern ChurnRowShape *churn_row_shape_of_arguments(ChurnVersion *version,
+												   Oid relation);
 
 /* Lets a shape go.  Nothing in it may be used any more. */
 extern void churn_row_shape_release(ChurnRowShape *shape);

@@ -99,7 +99,7 @@ encode_composite(FunctionCallInfo fcinfo, FmgrInfo *flinfo)
 		site->shape->typmod != typmod)
 	{
 		site->ready = false;
-		churn_call_site_shape(site, type, typmod, false);
+		churn_call_site_shape(site, type, typmod);
 		site->ready = true;
 	}
 
@@ -195,13 +195,14 @@ columns_margin(FunctionCallInfo fcinfo, ChurnCallSite **result)
 
 	if (unlikely(!churn_call_site_ready(site, snapshot, model, version)))
 	{
-		Oid			relation = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
-		Oid			type = get_rel_type_id(relation);
-
-		if (!OidIsValid(type))
+		if (PG_ARGISNULL(0))
 			bad_columns();
-		churn_call_site_find(site, snapshot, model, version, relation);
-		churn_call_site_shape(site, type, -1, true);
+		churn_call_site_find(site, snapshot, model, version,
+							 PG_GETARG_OID(0));
+		site->shape = churn_row_shape_of_arguments(site->version,
+												   PG_GETARG_OID(0));
+		if (site->shape == NULL)
+			bad_columns();
 		check_arguments(fcinfo, site->shape->desc);
 		site->ready = true;
 	}
