@@ -4,10 +4,13 @@
  *
  * Trees: exact SHAP values, path-dependent (Lundberg et al., "From local
  * explanations to global understanding with explainable AI for trees", Nature
- * Machine Intelligence 2, 2020), with ChurnNode.cover as the weights.
+ * Machine Intelligence 2, 2020), with ChurnNode.cover as the weights, as
+ * XGBoost's pred_contribs.
  * Additive models: exact, effect - its mean over the training rows.
- * Networks: integrated gradients (Sundararajan, Taly and Yan, ICML 2017) from
- * the mean input.  A blend's are the weighted sums of its components'.
+ * Networks: integrated gradients (Sundararajan, Taly and Yan, "Axiomatic
+ * attribution for deep networks", ICML 2017) along the straight line from the
+ * baseline to the row, integrated exactly.
+ * A blend's are the weighted sums of its components'.
  */
 #ifndef CHURN_EXPLAIN_H
 #define CHURN_EXPLAIN_H
@@ -16,7 +19,10 @@
 
 typedef struct ChurnExplainer ChurnExplainer;
 
-/* Compiles a checked model; keep and scratch as for churn_predictor_make. */
+/*
+ * Compiles a checked model, with its trees.  The explainer lives in keep and
+ * refers to neither the model nor scratch afterwards.
+ */
 extern ChurnExplainer *churn_explainer_make(const ChurnModel *model,
 											ChurnArena *keep,
 											ChurnArena *scratch,
@@ -30,7 +36,8 @@ extern size_t churn_explainer_size(const ChurnExplainer *explainer);
 
 /*
  * Writes nfeatures contributions in log-odds, then the bias, which is the
- * expected margin: nfeatures + 1 doubles.  They sum to the margin.
+ * expected margin (networks: the baseline's): nfeatures + 1 doubles.  They sum
+ * to the margin but for rounding, which is in float for trees: some 1e-6.
  */
 extern void churn_explain_row(const ChurnExplainer *explainer,
 							  const float *features, void *workspace,
