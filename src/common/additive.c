@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "churn/predictor.h"
+#include "component_parts.h"
 
 /* Number of cuts at or below the value, which is not NaN. */
 static uint32_t
@@ -25,12 +26,9 @@ find_step(const ChurnEffect *effect, float value)
 	return low;
 }
 
-/*
- * What a feature adds to the margin.  A category that is none of the
- * feature's, negative or too large, counts as missing, like NaN.
- */
-static double
-effect_value(const ChurnEffect *effect, float value)
+/* What a feature adds to the margin; see component_parts.h. */
+double
+churn_effect_value(const ChurnEffect *effect, float value)
 {
 	switch (effect->kind)
 	{
@@ -67,6 +65,6 @@ churn_additive_margin(const ChurnAdditive *additive,
 
 	(void) features_of_model;	/* the effects know their features' kinds */
 	for (i = 0; i < additive->nfeatures; i++)
-		margin += effect_value(&additive->effects[i], features[i]);
+		margin += churn_effect_value(&additive->effects[i], features[i]);
 	return (float) margin;
 }

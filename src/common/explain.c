@@ -2,10 +2,8 @@
  * explain.c
  *		The explanation of a model: its components', weighted and summed.
  */
-#include <math.h>
-#include <string.h>
-
 #include "arena_counting.h"
+#include "component_parts.h"
 #include "explain_parts.h"
 
 struct ChurnExplainer
@@ -18,95 +16,40 @@ struct ChurnExplainer
 	size_t		size;			/* bytes of all that the explainer holds */
 };
 
-/* The effect of a value in an additive model; see churn/model.h. */
-static double
-effect_of(const ChurnEffect *effect, float value)
-{
-	uint32_t	low = 0;
-	uint32_t	high;
-
-	if (effect->kind == CHURN_EFFECT_NONE)
-		return 0;
-	if (isnan(value))
-		return effect->missing;
-	switch (effect->kind)
-	{
-		case CHURN_EFFECT_LINEAR:
-			value = value < effect->low ? effect->low :
-				value > effect->high ? effect->high : value;
-			return effect->slope * (double) value;
-		case CHURN_EFFECT_STEPS:
-			high = effect->npoints - 1;
-			while (low < high)
-			{
-				uint32_t	middle = low + (high - low) / 2;
-
-				if (effect->cuts[middle] <= value)
-					low = middle + 1;
-				else
-					high = middle;
-			}
-			return effect->points[low];
-		case CHURN_EFFECT_CATEGORIES:
-			if (value >= 0 && value < (float) effect->npoints)
-				return effect->points[(uint32_t) value];
-			return effect->missing;
-		case CHURN_EFFECT_NONE:
-			break;
-	}
-	return 0;
-}
-
 /* Explains a row by an additive model; see explain_parts.h. */
 static void
 explain_additive(const ChurnPart *part, const float *features,
 				 void *workspace, double *sums)
 {
-	const ChurnEffect *effects = part->state;
+	const ChurnAdditive *additive = part->state;
 	uint32_t	i;
 
 	(void) workspace;
 	for (i = 0; i < part->nfeatures; i++)
+	{
+		const ChurnEffect *effect = &additive->effects[i];
+
 		sums[i] += part->weight *
-			(effect_of(&effects[i], features[i]) - effects[i].mean);
+			(churn_effect_value(effect, features[i]) - effect->mean);
+	}
 }
 
-/* Prepares an additive model by copying it. */
+/* Prepares an additive model. */
 static bool
 make_additive(const ChurnAdditive *additive, ChurnArena *keep,
 			  ChurnPart *part, ChurnError *error)
 {
-	ChurnEffect *effects = churn_arena_array(keep, additive->nfeatures,
-											 sizeof(ChurnEffect), error);
 	uint32_t	i;
 
-	if (effects == NULL)
+	part->state = churn_additive_copy(additive, keep, error);
+	if (part->state == NULL)
 		return false;
-	part->bias = additive->intercept;
-	for (i = 0; i < additive->nfeatures; i++)
-	{
-		const ChurnEffect *effect = &additive->effects[i];
-		const size_t npoints = effect->npoints;
-		double	   *points = churn_arena_array(keep, npoints, sizeof(double),
-											   error);
-		float	   *cuts = churn_arena_array(keep, npoints, sizeof(float),
-											 error);
-
-		if (points == NULL || cuts == NULL)
-			return false;
-		effects[i] = *effect;
-		effects[i].points = points;
-		effects[i].cuts = cuts;
-		if (npoints > 0)
-			memcpy(points, effect->points, npoints * sizeof(double));
-		if (npoints > 0 && effect->kind == CHURN_EFFECT_STEPS)
-			memcpy(cuts, effect->cuts, (npoints - 1) * sizeof(float));
-		part->bias += effect->mean;
-	}
 	part->explain = explain_additive;
-	part->state = effects;
 	part->nfeatures = additive->nfeatures;
 	part->workspace = 0;
+	part->bias = additive->intercept;
+	for (i = 0; i < additive->nfeatures; i++)
+		part->bias += additive->effects[i].mean;
 	return true;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "component_parts.h"
 #include "explain_parts.h"
 
 typedef struct NetworkState
@@ -311,54 +312,6 @@ explain_network(const ChurnPart *part, const float *features, void *workspace,
 	}
 }
 
-/* Copies count floats into keep. */
-static const float *
-copy_floats(const float *from, size_t count, ChurnArena *keep,
-			ChurnError *error)
-{
-	float	   *copy = churn_arena_array(keep, count, sizeof(float), error);
-
-	if (copy != NULL && count > 0)
-		memcpy(copy, from, count * sizeof(float));
-	return copy;
-}
-
-/* Copies a network into keep. */
-static const ChurnNetwork *
-copy_network(const ChurnNetwork *network, ChurnArena *keep, ChurnError *error)
-{
-	ChurnNetwork *copy = churn_arena_alloc(keep, sizeof(ChurnNetwork), error);
-	uint32_t	l;
-
-	if (copy == NULL)
-		return NULL;
-	*copy = *network;
-	copy->inputs = churn_arena_array(keep, network->nfeatures,
-									 sizeof(ChurnNetworkInput), error);
-	copy->baseline = copy_floats(network->baseline, network->ninputs, keep,
-								 error);
-	if (copy->inputs == NULL || copy->baseline == NULL)
-		return NULL;
-	if (network->nfeatures > 0)
-		memcpy(copy->inputs, network->inputs,
-			   network->nfeatures * sizeof(ChurnNetworkInput));
-	for (l = 0; l < network->nlayers; l++)
-	{
-		const ChurnNetworkLayer *layer = &network->layers[l];
-
-		copy->layers[l].weights =
-			copy_floats(layer->weights,
-						(size_t) layer->ninputs * layer->noutputs, keep,
-						error);
-		copy->layers[l].biases = copy_floats(layer->biases, layer->noutputs,
-											 keep, error);
-		if (copy->layers[l].weights == NULL ||
-			copy->layers[l].biases == NULL)
-			return NULL;
-	}
-	return copy;
-}
-
 /* A layer's sums for its inputs, in double. */
 static void
 layer_sums(const ChurnNetworkLayer *layer, const double *inputs,
@@ -435,7 +388,7 @@ churn_explain_network(const ChurnNetwork *network,
 	}
 	state->categorical = categorical;
 	state->widths = widths;
-	state->network = copy_network(network, keep, error);
+	state->network = churn_network_copy(network, keep, error);
 	if (state->network == NULL ||
 		!find_start(state, keep, scratch, &part->bias, error))
 		return false;

@@ -7,6 +7,7 @@
 #include "arena_counting.h"
 #include "churn/forest.h"
 #include "churn/predictor.h"
+#include "component_parts.h"
 
 /* A component, ready to be evaluated; that of its kind is set. */
 typedef struct PredictorPart
@@ -28,81 +29,6 @@ struct ChurnPredictor
 	size_t		workspace;
 	size_t		size;
 };
-
-/* Copies count elements of size bytes; NULL with *error set without memory. */
-static void *
-copy_array(const void *array, size_t count, size_t size, ChurnArena *arena,
-		   ChurnError *error)
-{
-	void	   *copy = churn_arena_array(arena, count, size, error);
-
-	if (copy != NULL && count > 0)
-		memcpy(copy, array, count * size);
-	return copy;
-}
-
-/* Copies an additive model with all that it points to. */
-static ChurnAdditive *
-copy_additive(const ChurnAdditive *additive, ChurnArena *arena,
-			  ChurnError *error)
-{
-	ChurnAdditive *copy = copy_array(additive, 1, sizeof(*copy), arena,
-									 error);
-	uint32_t	i;
-
-	if (copy == NULL)
-		return NULL;
-	copy->effects = copy_array(additive->effects, additive->nfeatures,
-							   sizeof(ChurnEffect), arena, error);
-	if (copy->effects == NULL)
-		return NULL;
-	for (i = 0; i < copy->nfeatures; i++)
-	{
-		ChurnEffect *effect = &copy->effects[i];
-		bool		steps = effect->kind == CHURN_EFFECT_STEPS;
-
-		if (!steps && effect->kind != CHURN_EFFECT_CATEGORIES)
-			continue;
-		effect->points = copy_array(effect->points, effect->npoints,
-									sizeof(double), arena, error);
-		if (steps)
-			effect->cuts = copy_array(effect->cuts, effect->npoints - 1,
-									  sizeof(float), arena, error);
-		if (effect->points == NULL || (steps && effect->cuts == NULL))
-			return NULL;
-	}
-	return copy;
-}
-
-/* Copies a network with all that prediction needs. */
-static ChurnNetwork *
-copy_network(const ChurnNetwork *network, ChurnArena *arena,
-			 ChurnError *error)
-{
-	ChurnNetwork *copy = copy_array(network, 1, sizeof(*copy), arena, error);
-	uint32_t	l;
-
-	if (copy == NULL)
-		return NULL;
-	copy->baseline = NULL;		/* for explanations */
-	copy->inputs = copy_array(network->inputs, network->nfeatures,
-							  sizeof(ChurnNetworkInput), arena, error);
-	if (copy->inputs == NULL)
-		return NULL;
-	for (l = 0; l < copy->nlayers; l++)
-	{
-		ChurnNetworkLayer *layer = &copy->layers[l];
-
-		layer->weights = copy_array(layer->weights,
-									(size_t) layer->ninputs * layer->noutputs,
-									sizeof(float), arena, error);
-		layer->biases = copy_array(layer->biases, layer->noutputs,
-								   sizeof(float), arena, error);
-		if (layer->weights == NULL || layer->biases == NULL)
-			return NULL;
-	}
-	return copy;
-}
 
 /* Copies what the evaluation of a network looks up of the features. */
 static const ChurnFeature *
@@ -140,12 +66,12 @@ make_part(ChurnPredictor *predictor, PredictorPart *part,
 			workspace = churn_evaluator_workspace(part->forest);
 			break;
 		case CHURN_COMPONENT_ADDITIVE:
-			part->additive = copy_additive(component->additive, keep, error);
+			part->additive = churn_additive_copy(component->additive, keep, error);
 			if (part->additive == NULL)
 				return false;
 			break;
 		case CHURN_COMPONENT_NETWORK:
-			part->network = copy_network(component->network, keep, error);
+			part->network = churn_network_copy(component->network, keep, error);
 			if (predictor->features == NULL)
 				predictor->features = copy_features(model, keep, error);
 			if (part->network == NULL || predictor->features == NULL)
