@@ -296,6 +296,22 @@ LANGUAGE C STABLE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION churn_predict(record, text) IS
 'score of a customer''s row with the decision at the model''s threshold, the risk band, and the version that gave it';
 
+CREATE FUNCTION churn_explain(customer record, model text DEFAULT NULL,
+							  version int DEFAULT NULL)
+RETURNS TABLE (feature text, value text, contribution double precision)
+AS 'MODULE_PATHNAME', 'churn_explain'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 20;
+COMMENT ON FUNCTION churn_explain(record, text, int) IS
+'what each feature of a customer''s row contributes to the margin, in log-odds, largest first, and the bias; they sum to the margin';
+
+CREATE FUNCTION churn_reasons(customer record, model text DEFAULT NULL,
+							  version int DEFAULT NULL, top int DEFAULT 3)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'churn_reasons'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000;
+COMMENT ON FUNCTION churn_reasons(record, text, int, int) IS
+'what moves the score of a customer''s row most, as phrases; all of it if top is null';
+
 CREATE FUNCTION churn_rescore(model text)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'churn_rescore'

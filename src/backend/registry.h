@@ -11,6 +11,7 @@
 #include "utils/snapshot.h"
 
 #include "churn/arena.h"
+#include "churn/explain.h"
 #include "churn/model.h"
 #include "churn/predictor.h"
 
@@ -31,6 +32,7 @@ typedef struct ChurnVersion
 	uint8		sha256[CHURN_SHA256_LENGTH];
 	ChurnModel *model;			/* but for what components point to: NULLs */
 	ChurnPredictor *predictor;
+	ChurnExplainer *explainer;	/* NULL until churn_version_explainer() */
 	/* champion of which row it was when last looked up, and in what epoch */
 	Oid			models;			/* churn.models */
 	int			model_id;
@@ -51,6 +53,13 @@ typedef struct ChurnVersion
 extern ChurnVersion *churn_registry_resolve(const char *model, int version,
 											Oid relation, Snapshot snapshot,
 											MemoryContext holder);
+
+/*
+ * The explainer of a version, made of its bytes at the first call, which are
+ * looked up under the snapshot.  It lives as long as the version.
+ */
+extern ChurnExplainer *churn_version_explainer(ChurnVersion *version,
+											   Snapshot snapshot);
 
 /* What else the registry knows of a model; NULLs where the row has them. */
 typedef struct ChurnModelRow

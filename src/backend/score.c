@@ -56,6 +56,7 @@ typedef struct ScoreState
 {
 	MemoryContext context;		/* reset when the rest is found anew */
 	bool		ready;
+	uint64		generation;		/* grows when any of the rest is found anew */
 	SnapshotMark mark;
 	char	   *wanted_model;	/* arguments that the rest was found for */
 	int			wanted_version;
@@ -152,6 +153,7 @@ find_version(ScoreState *state, Snapshot snapshot, text *model, int version,
 	uint32		nfeatures;
 
 	state->ready = false;
+	state->generation++;
 	MemoryContextReset(state->context);
 	old = MemoryContextSwitchTo(state->context);
 	state->map = NULL;
@@ -218,6 +220,7 @@ find_row_type(ScoreState *state, Oid type, int32 typmod)
 	TupleDesc	desc = lookup_rowtype_tupdesc(type, typmod);
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 
+	state->generation++;
 	state->desc = CreateTupleDescCopy(desc);
 	ReleaseTupleDesc(desc);
 	state->values = palloc(sizeof(Datum) * Max(state->desc->natts, 1));
@@ -230,16 +233,14 @@ find_row_type(ScoreState *state, Oid type, int32 typmod)
 }
 
 /*
- * The margin of a row that comes as one composite argument.  Model and
- * version are the second and third arguments, where the function has them.
+ * Finds version and columns for a row that comes as a composite value, and
+ * encodes it.
  */
-static float
-composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
+static ScoreState *
+encode_composite(FmgrInfo *flinfo, HeapTupleHeader header, text *model,
+				 int version)
 {
-	ScoreState *state = get_state(fcinfo->flinfo);
-	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
-	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
-	int			version = version_argument(fcinfo, 2);
+	ScoreState *state = get_state(flinfo);
 	Snapshot	snapshot = GetActiveSnapshot();
 	Oid			type = HeapTupleHeaderGetTypeId(header);
 	int32		typmod = HeapTupleHeaderGetTypMod(header);
@@ -263,6 +264,43 @@ composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
 	heap_deform_tuple(&tuple, state->desc, state->values, state->nulls);
 	churn_row_encode(state->map, state->values, state->nulls,
 					 state->features);
+	return state;
+}
+
+/*
+ * The row of a call whose first three arguments are a composite value, model
+ * and version, for other functions that look at it.
+ */
+void
+churn_score_encode(FunctionCallInfo fcinfo, FmgrInfo *flinfo,
+				   ChurnEncodedRow *row)
+{
+	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	ScoreState *state = encode_composite(flinfo,
+										 PG_GETARG_HEAPTUPLEHEADER(0), model,
+										 version_argument(fcinfo, 2));
+
+	row->generation = state->generation;
+	row->version = state->version;
+	row->map = state->map;
+	row->desc = state->desc;
+	row->values = state->values;
+	row->nulls = state->nulls;
+	row->features = state->features;
+}
+
+/*
+ * The margin of a row that comes as one composite argument.  Model and
+ * version are the second and third arguments, where the function has them.
+ */
+static float
+composite_margin(FunctionCallInfo fcinfo, ScoreState **result)
+{
+	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	ScoreState *state = encode_composite(fcinfo->flinfo,
+										 PG_GETARG_HEAPTUPLEHEADER(0), model,
+										 version_argument(fcinfo, 2));
+
 	*result = state;
 	return churn_predictor_margin(state->version->predictor, state->features,
 								  state->workspace);

@@ -134,6 +134,48 @@ load_version(Relation versions, HeapTuple tuple, const char *name, int number,
 }
 
 /*
+ * Makes the explainer of a version from its row, in a context of its own that
+ * becomes the version's when it is complete.
+ */
+static void
+load_explainer(Relation versions, HeapTuple tuple, ChurnVersion *version)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
+												  "churn explainer load",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "churn explainer",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	ChurnArena	keep_arena = churn_memory_arena(context);
+	ChurnArena	scratch_arena = churn_memory_arena(scratch);
+	bytea	   *compiled = churn_registry_bytea(versions, tuple, "compiled");
+	bytea	   *artifact = churn_registry_bytea(versions, tuple, "artifact");
+	char	   *what = psprintf("version %d of model \"%s\"", version->version,
+								version->name);
+	ChurnExplainer *explainer;
+	ChurnModel *model;
+	ChurnError	error;
+
+	/* the digest that the version was loaded by, not that of today's row */
+	check_sha256(version->name, version->version, version->sha256, compiled,
+				 artifact);
+	model = churn_model_read((uint8 *) VARDATA_ANY(compiled),
+							 VARSIZE_ANY_EXHDR(compiled), &scratch_arena,
+							 &scratch_arena, &error);
+	if (model == NULL)
+		churn_throw(&error, what);
+	explainer = churn_explainer_make(model, &keep_arena, &scratch_arena,
+									 &error);
+	if (explainer == NULL)
+		churn_throw(&error, what);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+	MemoryContextSetParent(context, version->context);
+	version->explainer = explainer;
+}
+
+/*
  * The cached version with that key; NULL if there is none.
  */
 static ChurnVersion *
@@ -228,6 +270,35 @@ churn_version_get(const char *name, int number, Snapshot snapshot)
 	systable_endscan(scan);
 	table_close(versions, NoLock);
 	return version;
+}
+
+/*
+ * The explainer of a version, made at the first call.  The caller has pinned
+ * the version.
+ */
+ChurnExplainer *
+churn_version_explainer(ChurnVersion *version, Snapshot snapshot)
+{
+	Relation	versions;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (version->explainer != NULL)
+		return version->explainer;
+	versions = churn_registry_open("model_versions");
+	scan = churn_registry_scan(versions, "model_versions_pkey", version->name,
+							   churn_registry_column(versions, "model"),
+							   version->version,
+							   churn_registry_column(versions, "version"),
+							   snapshot);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		no_such_version(version->name, version->version);
+	load_explainer(versions, tuple, version);
+	systable_endscan(scan);
+	table_close(versions, NoLock);
+	trim_cache();
+	return version->explainer;
 }
 
 /*

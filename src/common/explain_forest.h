@@ -10,7 +10,9 @@
 /* Points of the integral that are computed together. */
 #define CHURN_POINTS	4
 
-typedef float ChurnLanes __attribute__((vector_size(4 * CHURN_POINTS)));
+/* One number at each; where memory allows, not where vectors want to be. */
+typedef float ChurnLanes
+			__attribute__((vector_size(4 * CHURN_POINTS), aligned(4)));
 
 /* Where a row stands at a node; see explain_trees.c. */
 typedef enum ChurnSplitState
