@@ -229,7 +229,7 @@ COMMENT ON COLUMN churn.predictions.version IS 'version that gave the score';
 COMMENT ON COLUMN churn.predictions.score IS 'probability of churn, 0 to 1';
 COMMENT ON COLUMN churn.predictions.previous_score IS 'the score before, or null';
 COMMENT ON COLUMN churn.predictions.band IS 'high (at or above the threshold), medium (at or above half of it) or low';
-COMMENT ON COLUMN churn.predictions.reasons IS 'what moved the score most';
+COMMENT ON COLUMN churn.predictions.reasons IS 'what moved the score most, as phrases; null unless asked for';
 COMMENT ON COLUMN churn.predictions.scored_at IS 'when this score was first found';
 COMMENT ON COLUMN churn.predictions.lsn IS 'write-ahead log position of the change it follows';
 COMMENT ON COLUMN churn.predictions.origin IS 'stream, batch or api';
@@ -312,12 +312,12 @@ LANGUAGE C STABLE PARALLEL SAFE COST 10000;
 COMMENT ON FUNCTION churn_reasons(record, text, int, int) IS
 'what moves the score of a customer''s row most, as phrases; all of it if top is null';
 
-CREATE FUNCTION churn_rescore(model text)
+CREATE FUNCTION churn_rescore(model text, reasons int DEFAULT 0)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'churn_rescore'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION churn_rescore(text) IS
-'scores every row of the model''s source into churn.predictions; returns the rows written';
+COMMENT ON FUNCTION churn_rescore(text, int) IS
+'scores every row of the model''s source into churn.predictions, with so many reasons a score; returns the rows written';
 
 --
 -- 3. Training
@@ -735,7 +735,7 @@ COMMENT ON FUNCTION churn_sample_customers(bigint, bigint) IS
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.
 
-REVOKE ALL ON FUNCTION churn_rescore(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_rescore(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_train(text, text, text, text, text, text, text[], jsonb, jsonb, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_promote(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rollback(text) FROM PUBLIC;

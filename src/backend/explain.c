@@ -69,31 +69,6 @@ explain_call(FunctionCallInfo fcinfo, ChurnEncodedRow *row)
 }
 
 /*
- * Makes the result of a set-returning function that returns all rows at once;
- * it stays empty for a while.
- */
-static void
-begin_result(FunctionCallInfo fcinfo)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext old;
-
-	if (result == NULL || !IsA(result, ReturnSetInfo) ||
-		!(result->allowedModes & SFRM_Materialize) ||
-		result->expectedDesc == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("set-valued function called in context that cannot accept a set")));
-	old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
-	result->returnMode = SFRM_Materialize;
-	result->setDesc = CreateTupleDescCopy(result->expectedDesc);
-	result->setResult =
-		tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0,
-							  false, work_mem);
-	MemoryContextSwitchTo(old);
-}
-
-/*
  * churn_explain(customer record, model text, version int)
  *		-> TABLE (feature text, value text, contribution double precision)
  *
@@ -111,7 +86,7 @@ churn_explain(PG_FUNCTION_ARGS)
 	uint32		nfeatures;
 	uint32		i;
 
-	begin_result(fcinfo);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
 	explainer = explain_call(fcinfo, &row);

@@ -31,6 +31,7 @@
 #include "features.h"
 #include "registry.h"
 #include "role.h"
+#include "row_explainer.h"
 #include "score.h"
 
 #define ADVISORY_CLASS		0x6368726e	/* "chrn" */
@@ -45,9 +46,11 @@ typedef struct Rescore
 	ChurnRowMap *map;
 	float	   *features;
 	void	   *workspace;
+	int			nreasons;		/* a customer; 0 for none */
+	ChurnRowExplainer *explainer;	/* NULL without reasons */
 	int			key_column;
 	FmgrInfo	key_output;
-	TupleDesc	desc;			/* of what is stored: key, score */
+	TupleDesc	desc;			/* of what is stored: key, score, reasons */
 	Tuplestorestate *store;
 	uint64	   *hashes;			/* of all keys so far */
 	size_t		nhashes;
@@ -69,6 +72,15 @@ start_rows(DestReceiver *self, int operation, TupleDesc desc)
 	rescore->map = churn_row_map(rescore->version->model,
 								 rescore->version->name, desc,
 								 rescore->context);
+	if (rescore->nreasons > 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(rescore->context);
+
+		rescore->explainer = churn_row_explainer_make(rescore->version,
+													  rescore->map, desc,
+													  GetActiveSnapshot());
+		MemoryContextSwitchTo(old);
+	}
 	rescore->key_column = churn_find_column(desc, rescore->row->key);
 	if (rescore->key_column < 0)
 		ereport(ERROR,
@@ -106,8 +118,8 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	MemoryContext old;
 	char	   *key;
 	float		margin;
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
 
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[rescore->key_column])
@@ -126,6 +138,14 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	values[0] = CStringGetTextDatum(key);
 	values[1] = Float8GetDatum(churn_score_of_margin(rescore->version,
 													 margin));
+	nulls[2] = rescore->explainer == NULL;
+	if (rescore->explainer != NULL)
+	{
+		churn_row_explain(rescore->explainer, rescore->features);
+		values[2] = churn_row_reasons(rescore->explainer, slot->tts_values,
+									  slot->tts_isnull, rescore->features,
+									  rescore->nreasons);
+	}
 	tuplestore_putvalues(rescore->store, rescore->desc, values, nulls);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(rescore->row_context);
@@ -235,19 +255,20 @@ write_predictions(Rescore *rescore)
 	values[2] = Float8GetDatum(rescore->version->model->threshold);
 	SPI_execute_with_args(
 						  "INSERT INTO churn.predictions AS p"
-						  " (customer_key, model, version, score, band, scored_at, origin) "
+						  " (customer_key, model, version, score, band, reasons, scored_at, origin) "
 						  "SELECT s.key, $1, $2, s.score,"
 						  " CASE WHEN s.score >= $3 THEN 'high'"
 						  " WHEN s.score >= $3 / 2 THEN 'medium' ELSE 'low' END,"
-						  " statement_timestamp(), 'batch' "
+						  " s.reasons, statement_timestamp(), 'batch' "
 						  "FROM churn_scored s LEFT JOIN churn.predictions o"
 						  " ON o.customer_key = s.key AND o.model = $1 "
-						  "WHERE o.score IS NULL OR o.score <> s.score OR o.version <> $2 "
+						  "WHERE o.score IS NULL OR o.score <> s.score OR o.version <> $2"
+						  " OR s.reasons IS NOT NULL AND s.reasons IS DISTINCT FROM o.reasons "
 						  "ON CONFLICT (customer_key, model) DO UPDATE SET"
 						  " version = excluded.version, score = excluded.score,"
 						  " previous_score = CASE WHEN p.score = excluded.score"
 						  " THEN p.previous_score ELSE p.score END,"
-						  " band = excluded.band, reasons = NULL,"
+						  " band = excluded.band, reasons = excluded.reasons,"
 						  " scored_at = excluded.scored_at, lsn = NULL,"
 						  " origin = excluded.origin",
 						  lengthof(types), types, values, NULL, false, 0);
@@ -285,12 +306,13 @@ lock_predictions(const char *model)
  * Makes the state of a call, in its own context.
  */
 static Rescore *
-make_rescore(const char *model, MemoryContext context)
+make_rescore(const char *model, int nreasons, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Rescore    *rescore = palloc0(sizeof(Rescore));
 
 	rescore->context = context;
+	rescore->nreasons = nreasons;
 	rescore->row_context = AllocSetContextCreate(context, "churn rescore row",
 												 ALLOCSET_DEFAULT_SIZES);
 	rescore->row = churn_registry_model(model, GetActiveSnapshot(), false);
@@ -307,9 +329,10 @@ make_rescore(const char *model, MemoryContext context)
 	rescore->workspace =
 		palloc(churn_predictor_workspace(rescore->version->predictor) + 32);
 	rescore->workspace = (void *) TYPEALIGN(32, rescore->workspace);
-	rescore->desc = CreateTemplateTupleDesc(2);
+	rescore->desc = CreateTemplateTupleDesc(3);
 	TupleDescInitEntry(rescore->desc, 1, "key", TEXTOID, -1, 0);
 	TupleDescInitEntry(rescore->desc, 2, "score", FLOAT8OID, -1, 0);
+	TupleDescInitEntry(rescore->desc, 3, "reasons", TEXTARRAYOID, -1, 0);
 	rescore->room = 1024;
 	rescore->hashes = palloc(sizeof(uint64) * rescore->room);
 	rescore->pub.receiveSlot = receive_row;
@@ -323,11 +346,12 @@ make_rescore(const char *model, MemoryContext context)
 }
 
 /*
- * churn_rescore(model text) -> bigint
+ * churn_rescore(model text, reasons int) -> bigint
  *
  * Scores every row of the model's source with the champion, writes into
  * churn.predictions what is new or changed, deletes what is gone, and returns
- * the number of rows it wrote or deleted.
+ * the number of rows it wrote or deleted.  So many reasons are written with
+ * each score.
  */
 Datum
 churn_rescore(PG_FUNCTION_ARGS)
@@ -336,12 +360,17 @@ churn_rescore(PG_FUNCTION_ARGS)
 												  "churn rescore",
 												  ALLOCSET_DEFAULT_SIZES);
 	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int			nreasons = PG_GETARG_INT32(1);
 	Rescore    *rescore;
 	ChurnRole	saved;
 	uint64		written;
 
 	PreventCommandIfReadOnly("churn_rescore()");
-	rescore = make_rescore(model, context);
+	if (nreasons < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("reasons is %d, but must be at least 0", nreasons)));
+	rescore = make_rescore(model, nreasons, context);
 	SPI_connect();
 	lock_predictions(model);
 	read_source(rescore);

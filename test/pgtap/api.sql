@@ -42,7 +42,15 @@ INSERT INTO expected_functions VALUES
 	('public', 'churn_predict',
 	 'customer record, model text DEFAULT NULL::text, OUT score double precision, OUT churn boolean, OUT band text, OUT model text, OUT version integer',
 	 'record', 'c', 's', false, 's', false, false, NULL),
-	('public', 'churn_rescore', 'model text',
+	('public', 'churn_explain',
+	 'customer record, model text DEFAULT NULL::text, version integer DEFAULT NULL::integer',
+	 'TABLE(feature text, value text, contribution double precision)',
+	 'c', 's', false, 's', false, true, NULL),
+	('public', 'churn_reasons',
+	 'customer record, model text DEFAULT NULL::text, version integer DEFAULT NULL::integer, '
+	 'top integer DEFAULT 3',
+	 'text[]', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_rescore', 'model text, reasons integer DEFAULT 0',
 	 'bigint', 'c', 'v', true, 'u', false, false, NULL),
 	('public', 'churn_train',
 	 'source text, label text, key text DEFAULT NULL::text, model text DEFAULT NULL::text, '
