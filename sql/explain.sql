@@ -59,7 +59,7 @@ SELECT e.* FROM (SELECT true AS paid, 'basic'::char(10) AS plan, NULL::boolean A
 	NULL::date AS seen, 101::real AS "say ""visits""", 3.5::float8 AS ignored) AS c, churn_explain(c, 'hand') AS e;
 
 -- a trained model: contributions sum to the margin, largest first, in every way to pass a row
-CREATE TABLE explain_sample AS SELECT * FROM churn_sample_customers(2000, 7);
+CREATE TABLE explain_sample AS SELECT * FROM churn_sample_customers(1000, 7);
 ALTER TABLE explain_sample ADD PRIMARY KEY (customer_id);
 SELECT model, version FROM churn_train('explain_sample', 'churn', params => '{"rounds": 20, "max_depth": 7}');
 CREATE TABLE explain_expected AS
@@ -107,7 +107,7 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 END $$;
-SELECT champion, same > 2000 AS same FROM explain_loop();
+SELECT champion, same > 1000 AS same FROM explain_loop();
 SELECT count(*) AS differ FROM explain_sample c, LATERAL (SELECT sum(contribution) FROM churn_explain(c, version => 2)) AS e
 	WHERE abs(sum - churn_margin(c, version => 2)) > 1e-4;
 

@@ -63,7 +63,7 @@ make_part(const ChurnModel *model, const ChurnComponent *component,
 	switch (component->kind)
 	{
 		case CHURN_COMPONENT_FOREST:
-			return churn_explain_forest(component->forest, keep, scratch,
+			return churn_explain_forest(component->forest, 0, keep, scratch,
 										part, error);
 		case CHURN_COMPONENT_ADDITIVE:
 			return make_additive(component->additive, keep, part, error);

@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "explain_forest.h"
+#include "explain_wide.h"
 #include "forest_parts.h"
+
+/* A tree goes into a block if it fills at least this part of it. */
+#define LEAST_FILL	0.1
 
 /* What the path to the present node says of a feature. */
 typedef struct PathFeature
@@ -36,7 +40,11 @@ typedef struct Visit
 typedef struct Maker
 {
 	const ChurnForest *source;
+	ChurnArena *keep;
+	ChurnArena *scratch;
 	ChurnPathForest *forest;
+	uint32_t   *depths;			/* by tree; 0 if it does not go into a block */
+	uint32_t	nwide;			/* trees in blocks */
 	PathFeature *features;
 	PathStep   *path;
 	Visit	   *stack;
@@ -131,6 +139,7 @@ copy_split(Maker *maker, const ChurnTree *tree, const ChurnNode *node,
 
 	cover_shares(nodes, node, &split->left_share, &split->right_share);
 	split->feature = node->feature;
+	split->source = tree->first + (uint32_t) (node - nodes);
 	split->flags = node->flags;
 	if (node->flags & CHURN_NODE_CATEGORICAL)
 	{
@@ -202,7 +211,7 @@ make_curves(Maker *maker, ChurnPathTree *copy, ChurnSplit *splits,
 
 /*
  * Copies a tree in preorder, so that all nodes of a path come in its order.
- * Fills maker->shares and maker->most_distinct.
+ * Fills maker->shares, and makes curves of them if the copy is to be kept.
  */
 static bool
 copy_tree(Maker *maker, const ChurnTree *tree, ChurnPathTree *copy,
@@ -261,22 +270,20 @@ copy_tree(Maker *maker, const ChurnTree *tree, ChurnPathTree *copy,
 	copy->leaves = leaves;
 	copy->ngroups = (maker->most_distinct + 2 * CHURN_POINTS - 1) /
 		(2 * CHURN_POINTS);
-	return make_curves(maker, copy, splits, keep, error);
+	return keep != maker->keep || make_curves(maker, copy, splits, keep, error);
 }
 
-/* Takes the scratch that the work on the forest needs. */
+/* Takes the scratch that work on trees of so many nodes needs. */
 static bool
-make_maker(Maker *maker, const ChurnForest *source, ChurnArena *scratch,
-		   ChurnError *error)
+make_maker(Maker *maker, const ChurnForest *source, uint32_t most,
+		   ChurnArena *keep, ChurnArena *scratch, ChurnError *error)
 {
 	const size_t most_points = source->nfeatures / 2 + CHURN_POINTS;
-	uint32_t	most = 0;
 	uint32_t	i;
 
 	memset(maker, 0, sizeof(*maker));
-	for (i = 0; i < source->ntrees; i++)
-		if (source->trees[i].nnodes > most)
-			most = source->trees[i].nnodes;
+	maker->keep = keep;
+	maker->scratch = scratch;
 	maker->source = source;
 	maker->features = churn_arena_array(scratch, source->nfeatures,
 										sizeof(PathFeature), error);
@@ -299,42 +306,151 @@ make_maker(Maker *maker, const ChurnForest *source, ChurnArena *scratch,
 	return true;
 }
 
-/* Prepares a forest; see explain_parts.h. */
-bool
-churn_explain_forest(const ChurnForest *source, ChurnArena *keep,
-					 ChurnArena *scratch, ChurnPart *part, ChurnError *error)
+/* The depth of a tree; children come after their parents. */
+static uint32_t
+tree_depth(const ChurnForest *source, const ChurnTree *tree, uint32_t *levels)
 {
-	ChurnPathForest *forest;
-	uint32_t   *words;
-	Maker		maker;
+	const ChurnNode *nodes = source->nodes + tree->first;
+	uint32_t	depth = 0;
+	uint32_t	i;
+
+	levels[0] = 0;
+	for (i = 0; i < tree->nnodes; i++)
+	{
+		if (levels[i] > depth)
+			depth = levels[i];
+		if (nodes[i].left < 0)
+			continue;
+		levels[nodes[i].left] = levels[i] + 1;
+		levels[nodes[i].right] = levels[i] + 1;
+	}
+	return depth;
+}
+
+/*
+ * Chooses the trees that go into blocks: shallow ones that do not leave most
+ * of a block empty, as long as the tables of masks have room.
+ */
+static bool
+choose_trees(Maker *maker, ChurnWideMaker *wide, uint32_t most,
+			 ChurnError *error)
+{
+	const ChurnForest *source = maker->source;
+	uint32_t	counts[CHURN_WIDE_DEPTH + 1] = {0};
+	uint32_t   *levels = churn_arena_array(maker->scratch, most,
+										   sizeof(uint32_t), error);
+	uint32_t	depth;
 	uint32_t	t;
 
+	maker->depths = churn_arena_array(maker->scratch, source->ntrees,
+									  sizeof(uint32_t), error);
+	if (levels == NULL || maker->depths == NULL)
+		return false;
+	for (t = 0; t < source->ntrees && wide != NULL; t++)
+	{
+		const ChurnTree *tree = &source->trees[t];
+
+		depth = tree_depth(source, tree, levels);
+		if (depth > CHURN_WIDE_DEPTH ||
+			(double) (tree->nnodes / 2) <
+			LEAST_FILL * (double) (UINT32_C(1) << depth))
+			continue;
+		maker->depths[t] = depth;
+		counts[depth]++;
+	}
+	for (depth = 1; depth <= CHURN_WIDE_DEPTH; depth++)
+	{
+		if (counts[depth] > 0 &&
+			churn_wide_reserve(wide, depth, counts[depth]))
+			continue;
+		for (t = 0; t < source->ntrees; t++)
+			if (maker->depths[t] == depth)
+				maker->depths[t] = 0;
+	}
+	return true;
+}
+
+/* Copies all trees, into blocks or one by one. */
+static bool
+copy_trees(Maker *maker, ChurnWideMaker *wide, ChurnPart *part,
+		   ChurnError *error)
+{
+	const ChurnForest *source = maker->source;
+	ChurnPathForest *forest = maker->forest;
+	uint32_t	t;
+
+	for (t = 0; t < source->ntrees; t++)
+	{
+		const ChurnTree *tree = &source->trees[t];
+		const uint32_t depth = maker->depths[t];
+		ChurnPathTree *copy = &forest->trees[forest->ntrees];
+
+		part->bias += tree_mean(maker, tree);
+		if (tree->nnodes == 1)
+			continue;			/* explains nothing */
+		if (!copy_tree(maker, tree, copy,
+					   depth > 0 ? maker->scratch : maker->keep, error))
+			return false;
+		if (depth > 0)
+		{
+			if (!churn_wide_add(wide, depth, copy, maker->shares, error))
+				return false;
+			maker->nwide++;
+			continue;
+		}
+		if (copy->ninner > forest->most)
+			forest->most = copy->ninner;
+		forest->ntrees++;
+	}
+	return true;
+}
+
+/* Prepares a forest; see explain_parts.h. */
+bool
+churn_explain_forest(const ChurnForest *source, uint32_t choice,
+					 ChurnArena *keep, ChurnArena *scratch, ChurnPart *part,
+					 ChurnError *error)
+{
+	ChurnPathForest *forest;
+	ChurnWideMaker *wide = NULL;
+	ChurnError	local = {CHURN_OK, ""};
+	uint32_t   *words;
+	uint32_t	most = 0;
+	Maker		maker;
+	uint32_t	i;
+
+	for (i = 0; i < source->ntrees; i++)
+		if (source->trees[i].nnodes > most)
+			most = source->trees[i].nnodes;
 	forest = churn_arena_alloc(keep, sizeof(ChurnPathForest), error);
 	words = churn_arena_array(keep, source->nbits, sizeof(uint32_t), error);
 	if (forest == NULL || words == NULL ||
-		!make_maker(&maker, source, scratch, error))
+		!make_maker(&maker, source, most, keep, scratch, error))
 		return false;
 	if (source->nbits > 0)
 		memcpy(words, source->bits, source->nbits * sizeof(uint32_t));
 	forest->words = words;
 	forest->trees = churn_arena_array(keep, source->ntrees,
 									  sizeof(ChurnPathTree), error);
+	maker.forest = forest;
 	if (forest->trees == NULL)
 		return false;
-	part->bias = source->base_margin;
-	for (t = 0; t < source->ntrees; t++)
-	{
-		const ChurnTree *tree = &source->trees[t];
-		ChurnPathTree *copy = &forest->trees[forest->ntrees];
 
-		part->bias += tree_mean(&maker, tree);
-		if (tree->nnodes == 1)
-			continue;			/* explains nothing */
-		if (!copy_tree(&maker, tree, copy, keep, error))
+	/* too many bins for blocks is no failure */
+	if ((choice & CHURN_EXPLAIN_SINGLY) == 0)
+		wide = churn_wide_begin(source, keep, scratch, &local);
+	if (local.code != CHURN_OK && local.code != CHURN_ERROR_LIMIT)
+		return churn_fail(error, local.code, "%s", local.message);
+	part->bias = source->base_margin;
+	if (!choose_trees(&maker, wide, most, error) ||
+		!copy_trees(&maker, wide, part, error))
+		return false;
+	if (maker.nwide > 0)
+	{
+		forest->wide = churn_wide_end(wide, (choice & CHURN_EXPLAIN_PORTABLE) != 0,
+									  error);
+		if (forest->wide == NULL)
 			return false;
-		if (copy->ninner > forest->most)
-			forest->most = copy->ninner;
-		forest->ntrees++;
 	}
 	part->explain = churn_explain_trees;
 	part->state = forest;

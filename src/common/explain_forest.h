@@ -36,6 +36,7 @@ typedef struct ChurnSplit
 	uint32_t	above;			/* next node above of the same feature */
 	uint32_t	alive;			/* the row's state there, unless dead here */
 	uint32_t	feature;
+	uint32_t	source;			/* of the model's nodes */
 	uint32_t	flags;
 	uint32_t	nwords;
 	union
@@ -54,12 +55,15 @@ typedef struct ChurnPathTree
 	uint32_t	ngroups;		/* of points */
 } ChurnPathTree;
 
+struct ChurnWide;
+
 typedef struct ChurnPathForest
 {
 	uint32_t	ntrees;
 	ChurnPathTree *trees;
 	uint32_t	most;			/* inner nodes of any tree */
 	const uint32_t *words;		/* bitsets */
+	const struct ChurnWide *wide;	/* the other trees, or NULL */
 } ChurnPathForest;
 
 /* What a part of the kind forest does; explain_trees.c. */

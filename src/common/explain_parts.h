@@ -26,10 +26,14 @@ struct ChurnPart
 	size_t		workspace;		/* bytes, 32-aligned */
 };
 
+/* How tests force a way to explain forests; 0 means free choice. */
+#define CHURN_EXPLAIN_SINGLY	0x01	/* no blocks of trees */
+#define CHURN_EXPLAIN_PORTABLE	0x02	/* no instructions beyond the baseline */
+
 /* Each fills all of part but its weight; false with *error set on failure. */
-extern bool churn_explain_forest(const ChurnForest *forest, ChurnArena *keep,
-								 ChurnArena *scratch, ChurnPart *part,
-								 ChurnError *error);
+extern bool churn_explain_forest(const ChurnForest *forest, uint32_t choice,
+								 ChurnArena *keep, ChurnArena *scratch,
+								 ChurnPart *part, ChurnError *error);
 extern bool churn_explain_network(const ChurnNetwork *network,
 								  const ChurnFeature *features,
 								  ChurnArena *keep, ChurnArena *scratch,

@@ -33,6 +33,7 @@
 #include <string.h>
 
 #include "explain_forest.h"
+#include "explain_wide.h"
 #include "forest_parts.h"
 
 /* So many trees are added in float before the sums go on in double. */
@@ -61,15 +62,18 @@ make_walk(const ChurnPathForest *forest, uint32_t nfeatures, void *workspace)
 	return walk;
 }
 
-/* Bytes of working memory for trees of such a size. */
+/* Bytes of working memory; blocks and other trees take turns. */
 size_t
 churn_explain_trees_workspace(const ChurnPathForest *forest,
 							  uint32_t nfeatures)
 {
 	const size_t nodes = 2 * (size_t) forest->most + 1;
+	const size_t size = (nfeatures + 2 * nodes) * sizeof(ChurnLanes) +
+	forest->most * sizeof(uint32_t);
+	const size_t wide = forest->wide == NULL ? 0 :
+	churn_explain_wide_workspace(forest->wide);
 
-	return (nfeatures + 2 * nodes) * sizeof(ChurnLanes) +
-		forest->most * sizeof(uint32_t);
+	return size > wide ? size : wide;
 }
 
 /* Whether a value goes right, as in forest.c. */
@@ -188,6 +192,11 @@ churn_explain_trees(const ChurnPart *part, const float *features,
 	uint32_t	i;
 	uint32_t	group;
 
+	if (forest->wide != NULL)
+		churn_explain_wide(forest->wide, features, part->weight, workspace,
+						   sums);
+	if (forest->ntrees == 0)
+		return;
 	memset(walk.sums, 0, part->nfeatures * sizeof(ChurnLanes));
 	for (t = 0; t < forest->ntrees; t++)
 	{

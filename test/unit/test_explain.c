@@ -5,6 +5,7 @@
  */
 #include "explain_test.h"
 
+#include "../../src/common/explain_forest.h"
 #include "../../src/common/forest_parts.h"
 
 #define MAX_SUBSETS	1024
@@ -225,6 +226,7 @@ static const ForestShape shapes[] = {
 	{"8 leaves, categories", 9, 20, 8, false, true, 5, 10, false},
 	{"16 leaves, dart", 9, 10, 16, false, true, 5, 10, true},
 	{"64 leaves", 10, 9, 64, false, true, 40, 10, false},
+	{"30 leaves, 50 trees", 8, 50, 30, false, true, 5, 20, false},
 	{"64 leaves, one feature", 1, 9, 64, false, true, 0, 10, false},
 	{"64 leaves, two features", 2, 9, 64, false, true, 5, 10, false},
 	{"chains", 10, 5, 30, true, true, 5, 10, false},
@@ -236,63 +238,126 @@ static const ForestShape shapes[] = {
 	{"many trees", 12, 700, 30, false, true, 4, 60, false},
 };
 
+/* The ways to explain a forest; blocks must give the same bits everywhere. */
+static const struct
+{
+	const char *name;
+	uint32_t	choice;
+	bool		same_bits;		/* as the way before */
+}			ways[] = {
+	{"one by one", CHURN_EXPLAIN_SINGLY, false},
+	{"in blocks", 0, false},
+	{"in blocks, portable", CHURN_EXPLAIN_PORTABLE, true},
+};
+
+#define NWAYS (sizeof(ways) / sizeof(ways[0]))
+
+/* What the contributions to the margin of a row are by definition. */
+static void
+explain_by_definition(const ChurnForest *forest, const float *row,
+					  double *sums)
+{
+	const Path	empty = {0};
+	const uint32_t n = forest->nfeatures;
+	uint32_t	t;
+	uint32_t	i;
+
+	if (n <= 10)
+	{
+		explain_by_subsets(forest, row, sums);
+		return;
+	}
+	memset(sums, 0, (n + 1) * sizeof(double));
+	for (t = 0; t < forest->ntrees; t++)
+		explain_by_leaves(forest, &forest->trees[t], 0, row, &empty, sums);
+	/* the mean is what is left, if the covers add up */
+	sums[n] = churn_forest_margin(forest, row);
+	for (i = 0; i < n; i++)
+		sums[n] -= sums[i];
+}
+
+/* Prepares a forest in one way; the test ends if that fails. */
+static void
+prepare(const ChurnForest *forest, uint32_t choice, ChurnArena *arena,
+		ChurnPart *part)
+{
+	ChurnArena *scratch = churn_arena_create();
+	ChurnError	error;
+
+	memset(part, 0, sizeof(*part));
+	if (!churn_explain_forest(forest, choice, arena, scratch, part, &error))
+	{
+		printf("Bail out! %s\n", error.message);
+		exit(1);
+	}
+	part->weight = 1;
+	churn_arena_destroy(scratch);
+}
+
+/* Explains rows in one way, one after another in memory. */
+static void
+explain_rows(const ChurnPart *part, const float *rows, double *results)
+{
+	const uint32_t n = part->nfeatures;
+	void	   *workspace = aligned_alloc(32, (part->workspace + 31) / 32 * 32 +
+										  32);
+	uint32_t	r;
+
+	memset(results, 0, ROWS * (n + 1) * sizeof(double));
+	for (r = 0; r < ROWS; r++)
+	{
+		part->explain(part, rows + r * n, workspace, results + r * (n + 1));
+		results[r * (n + 1) + n] = part->bias;
+	}
+	free(workspace);
+}
+
 /* Compares a forest's explanation of some rows with the definitions. */
 static void
 test_forest(Random *random, const ForestShape *shape, Covers covers)
 {
 	ChurnArena *arena = churn_arena_create();
 	ChurnForest *forest = test_alloc(arena, 1, sizeof(ChurnForest));
-	ChurnComponent component = {CHURN_COMPONENT_FOREST, "test", 1, 0,
-	forest, NULL, NULL};
-	ChurnExplainer *explainer;
-	void	   *workspace;
-	float	   *row = test_alloc(arena, shape->nfeatures, sizeof(float));
-	double	   *got = test_alloc(arena, shape->nfeatures + 1, sizeof(double));
-	double	   *expected = test_alloc(arena, shape->nfeatures + 1,
-									  sizeof(double));
-	double		worst = 0;
-	double		worst_sum = 0;
-	uint32_t	r;
+	const uint32_t n = shape->nfeatures;
+	const size_t nresults = ROWS * (n + 1);
+	float	   *rows = test_alloc(arena, ROWS * n, sizeof(float));
+	double	   *expected = test_alloc(arena, nresults, sizeof(double));
+	double	   *results[NWAYS];
 	uint32_t	i;
-	uint32_t	t;
+	uint32_t	r;
+	uint32_t	w;
 
 	random_forest(random, shape, forest, arena);
 	set_covers(random, forest, covers);
-	explainer = make_explainer(make_model(shape->nfeatures, &component, 1,
-										  arena), arena);
-	workspace = make_workspace(explainer);
+	for (i = 0; i < ROWS * n; i++)
+		rows[i] = random_value(random, shape);
 	for (r = 0; r < ROWS; r++)
+		explain_by_definition(forest, rows + r * n, expected + r * (n + 1));
+	for (w = 0; w < NWAYS; w++)
 	{
-		const Path	empty = {0};
-		double		sum = 0;
-		double		gap;
+		const bool	adds_up = covers == COVERS_SUM || n <= 10;
+		double		worst = 0;
+		ChurnPart	part;
 
-		for (i = 0; i < shape->nfeatures; i++)
-			row[i] = random_value(random, shape);
-		churn_explain_row(explainer, row, workspace, got);
-		memset(expected, 0, (shape->nfeatures + 1) * sizeof(double));
-		if (shape->nfeatures <= 10)
-			explain_by_subsets(forest, row, expected);
-		else
-		{
-			for (t = 0; t < forest->ntrees; t++)
-				explain_by_leaves(forest, &forest->trees[t], 0, row, &empty,
-								  expected);
-			expected[shape->nfeatures] = got[shape->nfeatures];
-		}
-		gap = difference(got, expected, shape->nfeatures + 1);
-		worst = gap > worst ? gap : worst;
-		for (i = 0; i <= shape->nfeatures; i++)
-			sum += got[i];
-		gap = fabs(sum - (double) churn_forest_margin(forest, row));
-		worst_sum = gap > worst_sum ? gap : worst_sum;
+		prepare(forest, ways[w].choice, arena, &part);
+		results[w] = test_alloc(arena, nresults, sizeof(double));
+		explain_rows(&part, rows, results[w]);
+		for (r = 0; r < ROWS; r++)
+			worst = fmax(worst, difference(results[w] + r * (n + 1),
+										   expected + r * (n + 1),
+										   adds_up ? n + 1 : n));
+		ok(worst <= (n <= 10 ? 2e-6 : 1e-5),
+		   "%s, %s%s: contributions are as defined (%.1g)", shape->name,
+		   ways[w].name, covers == COVERS_SUM ? "" : ", any covers", worst);
+		if (shape->nleaves == 8)
+			ok((((const ChurnPathForest *) part.state)->wide != NULL) ==
+			   (ways[w].choice != CHURN_EXPLAIN_SINGLY),
+			   "%s, %s: that is the way", shape->name, ways[w].name);
+		if (ways[w].same_bits)
+			ok(memcmp(results[w], results[w - 1],
+					  nresults * sizeof(double)) == 0,
+			   "%s, %s: the same bits", shape->name, ways[w].name);
 	}
-	ok(worst <= 2e-6, "%s: contributions are as defined (%.1g)",
-	   shape->name, worst);
-	if (covers == COVERS_SUM)
-		ok(worst_sum <= 2e-5, "%s: they sum to the margin (%.1g)",
-		   shape->name, worst_sum);
-	free(workspace);
 	churn_arena_destroy(arena);
 }
 
