@@ -61,7 +61,7 @@ SELECT e.* FROM (SELECT true AS paid, 'basic'::char(10) AS plan, NULL::boolean A
 -- a trained model: contributions sum to the margin, largest first, in every way to pass a row
 CREATE TABLE explain_sample AS SELECT * FROM churn_sample_customers(2000, 7);
 ALTER TABLE explain_sample ADD PRIMARY KEY (customer_id);
-SELECT model, version FROM churn_train('explain_sample', 'churn', params => '{"rounds": 20, "max_depth": 7}');
+SELECT model, version FROM churn_train('explain_sample', 'churn', params => '{"rounds": 20, "max_depth": 7}', algorithm => 'xgboost', options => '{"folds": 0}');
 CREATE TABLE explain_expected AS
 	SELECT customer_id, e.* FROM explain_sample c, churn_explain(c) WITH ORDINALITY AS e (feature, value, contribution, n);
 SELECT count(*) AS rows, count(DISTINCT feature) AS features,
@@ -97,7 +97,7 @@ SELECT count(*) AS rows, count(e.feature) AS explained FROM explain_customers o
 	LEFT JOIN explain_sample c ON c.tenure = -o.id LEFT JOIN LATERAL churn_explain(c) AS e ON true;
 
 -- another version is another explanation, also within a transaction
-SELECT version FROM churn_train('explain_sample', 'churn', params => '{"rounds": 3, "max_depth": 2}', options => '{"promote": "never"}');
+SELECT version FROM churn_train('explain_sample', 'churn', params => '{"rounds": 3, "max_depth": 2}', options => '{"folds": 0, "promote": "never"}', algorithm => 'xgboost');
 CREATE FUNCTION explain_loop() RETURNS TABLE (champion int, same bigint) LANGUAGE plpgsql AS $$
 BEGIN
 	FOR champion IN SELECT v FROM unnest(ARRAY[1, 2, 1]) AS v LOOP
