@@ -16,6 +16,8 @@ MEASURES = [
      "scoring a table, beside a plain scan"),
     ("ways", "scoring", "measure_ways",
      "scoring through views, partitions, prepared statements, PL/pgSQL"),
+    ("explain", "explaining", "measure_explain",
+     "explaining 100,000 scores, beside XGBoost's pred_contribs in memory"),
     ("table", "tables", "measure_table",
      "CREATE TABLE AS with scores, beside a round trip through Python"),
     ("rescore", "tables", "measure_rescore",

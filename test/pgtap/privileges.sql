@@ -36,6 +36,7 @@ SELECT set_eq($$ SELECT schema, name FROM churn_functions f
 		AND NOT EXISTS (SELECT FROM pg_aggregate a
 			WHERE f.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn) AND f.schema = 'churn') $$,
 	$$ VALUES ('public', 'churn_score'), ('public', 'churn_margin'), ('public', 'churn_predict'),
+		('public', 'churn_explain'), ('public', 'churn_reasons'),
 	('public', 'churn_sample_customers'), ('churn', 'score_columns'), ('churn', 'margin_columns'),
 	('public', 'churn_pr_auc'), ('public', 'churn_roc_auc'), ('public', 'churn_lift'),
 	('public', 'churn_log_loss'), ('public', 'churn_brier'), ('public', 'churn_ece'),
@@ -86,6 +87,8 @@ SET LOCAL ROLE regress_churn_nobody;
 SELECT is(round(churn_score(c)::numeric, 3), 0.622, 'anyone may score') FROM customers c WHERE id = 1;
 SELECT is(churn_margin(c), 0.5::real, 'anyone may see a margin') FROM customers c WHERE id = 1;
 SELECT is((churn_predict(c)).band, 'high', 'anyone may ask for a decision') FROM customers c WHERE id = 1;
+SELECT ok(count(*) > 1 AND abs(sum(contribution) - max(churn_margin(c))) < 1e-4, 'anyone may ask why')
+	FROM customers c, churn_explain(c) WHERE id = 1;
 SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the planner does not rewrite')
 	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
 SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
