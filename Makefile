@@ -126,10 +126,11 @@ endif
 UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,\
 	$(call sources,test/unit/test_*.c))
 UNIT_COMMON := $(patsubst src/common/%.o,$(UNIT_DIR)/%.o,$(COMMON_OBJS))
-# modules of the trainer that need no library; trainer_stubs.h has the rest
-UNIT_TRAINER := $(patsubst %,$(UNIT_DIR)/trainer_%.o,balance calibrate \
-	calibrate_isotonic checks checks_column checks_pairs duplicates issues \
-	memory smote)
+# modules of the trainer that need no XGBoost; trainer_stubs.h has the rest
+UNIT_TRAINER := $(patsubst %,$(UNIT_DIR)/trainer_%.o,additive balance bins \
+	calibrate calibrate_isotonic checks checks_column checks_pairs duplicates \
+	issues keep learner_logistic learner_network learner_rules lesson liblinear \
+	memory mlp sample scorecard smote)
 
 .PHONY: unit unit-build
 unit-build: $(UNIT_TESTS)
@@ -157,7 +158,8 @@ $(UNIT_DIR)/trainer.a: $(UNIT_TRAINER)
 	rm -f $@ && $(AR) rcs $@ $^
 
 $(UNIT_TESTS): $(UNIT_DIR)/%: test/unit/%.c $(UNIT_COMMON) $(UNIT_DIR)/trainer.a $(SOURCE_DIR)/Makefile | $(UNIT_DIR)
-	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/trainer.a $(UNIT_COMMON) -lm
+	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/trainer.a $(UNIT_COMMON) \
+		$(LINEAR_LIBS) $(BLAS_LIBS) -lm
 
 # Formatting, as PostgreSQL's own pgindent does it.
 INDENTED = $(sort $(wildcard $(SOURCE_DIR)/src/*/*.[ch] \

@@ -94,6 +94,16 @@ SELECT model, version, algorithm, origin, threshold, rounds, library_versions ? 
 	FROM churn.model_versions WHERE model IN ('additive', 'network', 'tree', 'blend') ORDER BY model;
 SELECT position, name, kind, type, categories FROM churn.features WHERE model = 'blend' ORDER BY position;
 
+-- contributions sum to the margin, and a blend's are its components', weighted
+SELECT m AS model, count(*) AS rows, count(*) FILTER (WHERE abs(e.sum - churn_margin(r, m)) > 1e-5) AS gaps,
+	max(features) AS features, max(e.largest) > 0.01 AS some
+	FROM unnest('{additive,network,tree,blend}'::text[]) WITH ORDINALITY AS u (m, n), components_rows r,
+	LATERAL (SELECT sum(contribution), count(*) AS features, max(abs(contribution)) FILTER (WHERE feature <> '(bias)') AS largest
+			 FROM churn_explain(r, m)) AS e GROUP BY n, m ORDER BY n;
+SELECT feature, value, round(contribution::numeric, 6) AS contribution FROM components_rows r, churn_explain(r, 'additive') WHERE id = 1;
+SELECT feature, value, round(contribution::numeric, 6) AS contribution FROM components_rows r, churn_explain(r, 'network') WHERE id = 1;
+SELECT id, churn_reasons(r, 'blend', top => 2) FROM components_rows r ORDER BY id;
+
 -- out and in again, in both formats
 SELECT version FROM unnest('{additive,network,tree,blend}'::text[]) m, churn_import('again', churn_export(m)) ORDER BY version;
 SELECT version FROM unnest('{additive,network,tree,blend}'::text[]) m, churn_import('again', churn_export(m, format => 'json')) ORDER BY version;
