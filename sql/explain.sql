@@ -107,7 +107,7 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 END $$;
-SELECT champion, same > 1000 AS same FROM explain_loop();
+SELECT champion, same = 20000 AS same FROM explain_loop();
 SELECT count(*) AS differ FROM explain_sample c, LATERAL (SELECT sum(contribution) FROM churn_explain(c, version => 2)) AS e
 	WHERE abs(sum - churn_margin(c, version => 2)) > 1e-4;
 
