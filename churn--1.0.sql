@@ -846,6 +846,13 @@ LANGUAGE C STABLE PARALLEL SAFE COST 10000;
 COMMENT ON FUNCTION churn_export(text, int, text) IS
 'model file: XGBoost''s own, as Booster.load_model() reads it, for versions of one XGBoost ensemble, else a document of churn''s own; format is ubj or json, version the champion by default';
 
+CREATE FUNCTION churn_sql(model text, version int DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'churn_sql'
+LANGUAGE C STABLE PARALLEL SAFE COST 10000;
+COMMENT ON FUNCTION churn_sql(text, int) IS
+'the score of a version of rules or logistic regression as an SQL expression over the columns of its source, for people to read; version is the champion by default';
+
 CREATE FUNCTION churn_import(model text, artifact bytea,
 							 features jsonb DEFAULT NULL,
 							 source text DEFAULT NULL, key text DEFAULT NULL,
@@ -1128,6 +1135,7 @@ REVOKE ALL ON FUNCTION churn_promote(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rollback(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drop_model(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_export(text, int, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_sql(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_import(text, bytea, jsonb, text, text, text, text, double precision, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.deploy(text, int, text, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.lock_model(text) FROM PUBLIC;

@@ -71,6 +71,8 @@ INSERT INTO expected_functions VALUES
 	('public', 'churn_export',
 	 'model text, version integer DEFAULT NULL::integer, format text DEFAULT ''ubj''::text',
 	 'bytea', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_sql', 'model text, version integer DEFAULT NULL::integer',
+	 'text', 'c', 's', false, 's', false, false, NULL),
 	('public', 'churn_import',
 	 'model text, artifact bytea, features jsonb DEFAULT NULL::jsonb, source text DEFAULT NULL::text, '
 	 'key text DEFAULT NULL::text, label text DEFAULT NULL::text, positive text DEFAULT NULL::text, '
@@ -244,7 +246,8 @@ SELECT lives_ok($$ PREPARE c AS SELECT t.model, t.version, t.algorithm, t.promot
 	'importing by named arguments, and its columns');
 SELECT lives_ok($$ PREPARE d AS SELECT churn_promote(model => 'm', version => 1), churn_rollback(model => 'm'),
 	churn_drop_model(model => 'm', version => 1), churn_rescore(model => 'm'),
-	churn_export(model => 'm', version => 1, format => 'json') $$, 'the registry by named arguments');
+	churn_export(model => 'm', version => 1, format => 'json'),
+	churn_sql(model => 'm', version => 1) $$, 'the registry by named arguments');
 
 --
 -- The view of running trainings

@@ -101,6 +101,7 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$SELECT churn_rollback('m')$$,
 	$$SELECT churn_drop_model('m')$$,
 	$$SELECT churn_export('m')$$,
+	$$SELECT churn_sql('m')$$,
 	$$SELECT churn_import('n', leaf())$$,
 	$$SELECT churn.deploy('m', 1, 'x')$$,
 	$$SELECT churn.lock_model('m')$$,
