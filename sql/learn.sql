@@ -58,6 +58,17 @@ SELECT count(DISTINCT artifact) AS artifacts FROM churn.model_versions v, (SELEC
 	WHERE model = 'learned' AND algorithm = 'logistic';
 DROP TABLE learn_shuffled;
 
+-- rules as given: the first that holds decides; of the rest, the churn rate
+SELECT learn('rules', model => 'given', params => $$ {"rules": [{"when": "contract = 'Two year'", "score": 0.05},
+	{"when": "tenure < 0", "score": 0.5}, {"when": "tenure < 12 AND contract = 'Month-to-month'", "score": 0.7}]} $$) AS version;
+SELECT contract = 'Two year' AS long, tenure < 12 AND contract = 'Month-to-month' AS new, count(*) > 0 AS rows,
+	min(round(churn_score(c, 'given')::numeric, 4)) = max(round(churn_score(c, 'given')::numeric, 4)) AS one,
+	CASE WHEN bool_or(contract = 'Two year' OR (tenure < 12 AND contract = 'Month-to-month')) THEN min(round(churn_score(c, 'given')::numeric, 4)) END AS score,
+	CASE WHEN bool_and(contract <> 'Two year' AND (tenure >= 12 OR contract <> 'Month-to-month'))
+		THEN abs(avg(churn_score(c, 'given')) - avg((churn = 'Yes')::int)) < 0.05 END AS near
+	FROM learn_customers c GROUP BY contract = 'Two year', tenure < 12 AND contract = 'Month-to-month' ORDER BY 1, 2;
+SELECT name, kind, transform FROM churn.features WHERE model = 'given' ORDER BY position;
+
 -- a blend
 SELECT learn('blend', '{"time_budget": 3}', '{"xgboost": {"rounds": 60}, "random_forest": {"trees": 20}, "neural_network": {"rounds": 3}}') > 0 AS blended;
 SELECT algorithm, cardinality(members) > 1 AS members, reason ~ '^(won|asked for)' AS reason

@@ -164,10 +164,12 @@ calibrate(ChurnFinished *finished, const ChurnSelection *selection,
 											   margins, labels, folds);
 	double		threshold = choose_threshold(settings, margins, labels, rows,
 											 source->nrows);
+	int			kind = wanted[(int) churn_option(settings, "calibration")];
 
-	churn_calibration_fit(margins, labels, folds, rows,
-						  wanted[(int) churn_option(settings, "calibration")],
-						  settings->arena, &finished->calibration,
+	if (kind == CHURN_CALIBRATION_AUTO && settings->rules != NULL)
+		kind = CHURN_CALIBRATION_NONE;	/* scores are as the user gave them */
+	churn_calibration_fit(margins, labels, folds, rows, kind, settings->arena,
+						  &finished->calibration,
 						  &finished->report);
 	finished->threshold = churn_calibrate(&finished->calibration,
 										  (float) threshold);

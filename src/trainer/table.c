@@ -166,7 +166,9 @@ churn_table_make(ChurnTable *table, ChurnRows *rows)
 
 	churn_table_drop_duplicates(table);
 	check_parts(table, rows->settings);
-	churn_table_choose_columns(table);
+	/* rules that hold for all, or for none, are the user's choice */
+	if (rows->settings->rules == NULL)
+		churn_table_choose_columns(table);
 	churn_table_report_columns(table, rows);
 	if (table->ncolumns == 0)
 		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER, NULL,
