@@ -18,6 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 import quality_peers
 from harness import Session, say
 
+
 # The peers' code as it was loaded.
 with open(quality_peers.__file__, encoding="utf-8") as source:
     PEERS_CODE = source.read()
@@ -137,18 +138,22 @@ def run_all(jobs, name, function, arguments):
     return scores
 
 
-def cache_path(data, name, folds, seed):
+def cache_path(name, seed):
     """The file of a peer's scores of one seed's folds: its name changes with
-    the data, the folds, the peers' code, and the libraries' versions."""
-    text = repr((data.fingerprint(), name, folds, seed,
-                 PEERS_CODE, sklearn.__version__,
-                 xgboost.__version__, np.__version__, pandas.__version__))
+    the data, the rows of each fold, the peers' code, and the libraries'
+    versions."""
     directory = os.environ.get("CHURN_QUALITY_CACHE")
     if not directory:
         return None
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:24]
-    return os.path.join(directory, digest + ".npz")
+    digest = hashlib.sha256(repr(
+        (shared["data"].fingerprint(), name, seed, PEERS_CODE,
+         sklearn.__version__, xgboost.__version__, np.__version__,
+         pandas.__version__)).encode())
+    for fold_seed, _, test in shared["folds"]:
+        if fold_seed == seed:
+            digest.update(repr(test.tolist()).encode())
+    return os.path.join(directory, digest.hexdigest()[:24] + ".npz")
 
 
 def read_cache(path, name):
@@ -173,7 +178,7 @@ def peer_scores(name, options):
     """A peer's scores of all folds, from files as far as there are any."""
     scores = Scores(name)
     for seed in range(options.seeds):
-        path = cache_path(shared["data"], name, options.folds, seed)
+        path = cache_path(name, seed)
         part = read_cache(path, name) if options.cache else None
         if part is None:
             numbers = [number for number, fold in enumerate(shared["folds"])
