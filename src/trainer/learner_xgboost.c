@@ -73,7 +73,8 @@ static const ChurnSetting forest_params[] = {
 	{"gamma", NULL, CHURN_SETTING_NUMBER, true, 0, 0, 1e9, NULL},
 	{"max_bin", NULL, CHURN_SETTING_INTEGER, true, 256, 2, 256, NULL},
 	{"scale_pos_weight", NULL, CHURN_SETTING_NUMBER, true, 1, 1e-6, 1e6, NULL},
-	{"max_cat_to_onehot", NULL, CHURN_SETTING_INTEGER, true, 4, 1, 4096, NULL},
+	{"max_cat_to_onehot", NULL, CHURN_SETTING_INTEGER, true,
+	4096, 1, 4096, NULL},
 	{.name = NULL}
 };
 

@@ -29,6 +29,9 @@
 /* More rows than this make no difference to which candidate is best. */
 #define MOST_ROWS		50000
 
+/* Parameters that a variation may change. */
+#define MAX_CHANGES		8
+
 /* Parameters in which a candidate differs from its learner's defaults. */
 typedef struct Variation
 {
@@ -37,41 +40,46 @@ typedef struct Variation
 	{
 		const char *name;
 		double		value;
-	}			changes[6];
+	}			changes[MAX_CHANGES];
 } Variation;
+
+/* All splits on categories are one against the rest. */
+#define ONE_HOT			{"max_cat_to_onehot", 4096}
 
 /*
  * The candidates, those first that are most likely to win: when there is no
  * time for all, the last are left out.  Shallow trees win where effects add
- * up, deep ones where they interact, with one-hot splits where categories are
- * many and rows few.
+ * up, deep ones where they interact; the more regularised ones where much is
+ * noise.  Splits into sets of categories pay only where categories are many,
+ * rows are too, and they mean something.
  */
 static const Variation variations[] = {
 	{&churn_learner_rules, {{NULL, 0}}},
 	{&churn_learner_logistic, {{NULL, 0}}},
 	{&churn_learner_xgboost, {{"max_depth", 1}, {"min_child_weight", 1},
-	{"colsample_bytree", 1}, {"reg_lambda", 50}, {"rounds", 1500},
-	{"max_cat_to_onehot", 100}}},
+	{"colsample_bytree", 1}, {"reg_lambda", 50}, {"rounds", 1500}, ONE_HOT}},
 	{&churn_learner_xgboost, {{"max_depth", 6}, {"min_child_weight", 2},
 	{"subsample", 1}, {"colsample_bytree", 1}, {"colsample_bynode", 0.75},
-	{"max_cat_to_onehot", 100}}},
+	ONE_HOT}},
 	{&churn_learner_random_forest, {{NULL, 0}}},
 	{&churn_learner_network, {{NULL, 0}}},
 	{&churn_learner_xgboost, {{"max_depth", 3}, {"min_child_weight", 1},
-	{"subsample", 0.6}, {"colsample_bytree", 0.6}}},
+	{"subsample", 0.6}, {"colsample_bytree", 0.6}, ONE_HOT}},
 	{&churn_learner_xgboost, {{"max_depth", 4}, {"min_child_weight", 5},
-	{"colsample_bytree", 1}, {"max_cat_to_onehot", 100}}},
+	{"colsample_bytree", 1}, ONE_HOT}},
 	{&churn_learner_random_forest, {{"max_depth", 12},
-	{"colsample_bynode", 0.4}, {"max_cat_to_onehot", 100}}},
-	{&churn_learner_xgboost, {{"max_depth", 2}, {"min_child_weight", 1},
-	{"colsample_bytree", 1}}},
+	{"colsample_bynode", 0.4}}},
+	{&churn_learner_xgboost, {{"max_depth", 2}, {"min_child_weight", 10},
+	{"subsample", 0.6}, {"colsample_bytree", 0.4}, {"reg_lambda", 10},
+	ONE_HOT}},
 	{&churn_learner_xgboost, {{"max_depth", 8}, {"min_child_weight", 2},
 	{"subsample", 1}, {"colsample_bytree", 1}, {"colsample_bynode", 0.5},
-	{"max_cat_to_onehot", 100}}},
+	ONE_HOT}},
 	{&churn_learner_xgboost, {{"max_depth", 1}, {"min_child_weight", 1},
-	{"subsample", 0.6}, {"colsample_bytree", 0.6}, {"rounds", 1500}}},
-	{&churn_learner_xgboost, {{"max_depth", 5}, {"min_child_weight", 2},
-	{"subsample", 1}, {"colsample_bytree", 1}, {"max_cat_to_onehot", 100}}},
+	{"subsample", 0.6}, {"colsample_bytree", 0.6}, {"rounds", 1500},
+	ONE_HOT}},
+	{&churn_learner_xgboost, {{"max_depth", 2}, {"min_child_weight", 20},
+	{"subsample", 0.6}, {"colsample_bytree", 0.6}, {"reg_lambda", 50}}},
 };
 
 #define NVARIATIONS	(sizeof(variations) / sizeof(variations[0]))
@@ -127,7 +135,7 @@ add_candidate(ChurnPlan *plan, const ChurnSettings *settings,
 	candidate->learner = learner;
 	candidate->params = churn_params_make(settings, learner->name,
 										  learner->params, given);
-	for (i = 0; i < 6 && variation->changes[i].name != NULL; i++)
+	for (i = 0; i < MAX_CHANGES && variation->changes[i].name != NULL; i++)
 	{
 		ChurnSetting *setting = churn_setting_find(candidate->params,
 												   variation->changes[i].name);
