@@ -199,11 +199,13 @@ class Data:
     def config(self, **more):
         """CONFIG for these rows."""
         config = {"protocol": 1, "algorithm": "xgboost",
-                  "columns": self.columns, "params": {}, "options": {},
+                  "columns": self.columns, "params": {},
                   "split_seed": "7", "has_key": self.keys is not None,
                   "has_champion": False, "threads": 1,
                   "estimated_rows": len(self.labels)}
         config.update(more)
+        config["options"] = {"folds": 0, "calibration": "none",
+                             **more.get("options", {})}
         return config
 
     def rows(self, order=None, scores=None):

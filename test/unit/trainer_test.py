@@ -76,11 +76,13 @@ class Made:
 
     def config(self, **more):
         """CONFIG for these rows."""
-        config = {"protocol": 1, "algorithm": "auto", "columns": self.columns,
-                  "params": {"rounds": 60}, "options": {}, "split_seed": "1",
+        config = {"protocol": 1, "algorithm": "xgboost",
+                  "columns": self.columns,
+                  "params": {"rounds": 60}, "split_seed": "1",
                   "has_key": True, "has_champion": False, "threads": 1,
                   "estimated_rows": len(self.rows)}
         config.update(more)
+        config["options"] = {"folds": 0, **more.get("options", {})}
         return config
 
     def encode(self, key=True, order=None, scores=None):
@@ -94,13 +96,16 @@ class Made:
 def metric(result, dataset, name):
     """A metric of a RESULT."""
     for entry in result["metrics"]:
-        if entry["dataset"] == dataset and entry["metric"] == name:
+        if (entry["dataset"], entry["candidate"], entry["metric"]) == (
+                dataset, "", name):
             return entry["value"]
     return None
 
 
 def without_peak(result):
     """A RESULT less what may differ between two runs."""
+    for candidate in result["candidates"]:
+        candidate.pop("seconds", None)
     return {k: v for k, v in result.items() if k != "peak_memory_bytes"}
 
 
@@ -133,13 +138,14 @@ def test_result():
     ok(result["rows"] == 2000 == result["train_rows"] +
        result["validation_rows"] + result["test_rows"] +
        result["duplicates_dropped"], "parts add up to all rows")
-    ok(all(abs(result[p + "_rows"] / 2000 - 0.2) < 0.03
-           for p in ("test", "validation")), "parts have their shares")
+    ok(all(abs(result[p + "_rows"] / 2000 - share) < 0.03
+           for p, share in (("test", 0.25), ("validation", 0.2))),
+       "parts have their shares")
     ok(result["params"]["rounds"] == 60 and result["seed"] == "42",
        "the result tells parameters and seed")
     ok(result["champion_pr_auc"] is None, "no champion, no comparison")
     phases = [p[0] for p in answer.progress]
-    ok(phases == sorted(phases) and set(phases) == {1, 2, 3, 4, 5},
+    ok(phases == sorted(phases) and set(phases) == {1, 2, 4, 5, 6},
        "progress passes through all phases")
     ok(len(answer.progress) < 10 + 6 * answer.seconds,
        "progress is told a few times a second")
@@ -246,7 +252,7 @@ def test_failures():
             ({"test_fraction": 0.5, "validation_fraction": 0.5}, ["0.8"])):
         fails("options %s" % json.dumps(options), "22023", words,
               made.config(options=options))
-    fails("algorithm", "22023", ["unrecognized algorithm", "xgboost"],
+    fails("algorithm", "22023", ["unrecognized algorithm", "magic"],
           made.config(algorithm="magic"))
     fails("protocol version", "08P01", ["versions"],
           made.config(protocol=99))
@@ -292,7 +298,7 @@ def test_end_of_input():
     for piece in pack_rows(made.encode()):
         trainer.send(piece)
     trainer.send(frame("E"))
-    while not any(p[0] == 3 for p in trainer.answer.progress):
+    while not any(p[0] == 4 for p in trainer.answer.progress):
         trainer._read()
     closed = time.monotonic()
     trainer.socket.close()
@@ -412,7 +418,7 @@ def test_real(name, label, positive, key, numbers, least):
         return
     print("# %s: %s" % (name, ", ".join(
         "%s %.4f" % (m["metric"], m["value"]) for m in result["metrics"]
-        if m["dataset"] == "test")))
+        if m["dataset"] == "test" and m["candidate"] == "")))
     for measure, value in least.items():
         ok(metric(result, "test", measure) >= value,
            "%s: test %s is at least %s" % (name, measure, value))
@@ -424,7 +430,7 @@ def test_real(name, label, positive, key, numbers, least):
              "python3-xgboost is missing")
         return
     test = [i for i, k in enumerate(data.keys)
-            if split_hash(k.encode(), 7) < 0.2]
+            if split_hash(k.encode(), 7) < 0.25]
     ok(len(test) == result["test_rows"], "%s: the test part is the rows "
        "whose key's hash is lowest" % name)
     scores, labels, attribute = score_with_python(answer, data, test)
