@@ -19,9 +19,9 @@ CREATE TEMP VIEW churn_relations AS
 --
 -- Which relations there are
 --
-SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'deployments',
-	'predictions', 'data_issues'], 'the tables of schema churn');
-SELECT views_are('churn', ARRAY['training_progress'], 'the views of schema churn');
+SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
+	'deployments', 'predictions', 'data_issues'], 'the tables of schema churn');
+SELECT views_are('churn', ARRAY['training_progress', 'leaderboard'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
 	'data_issues_issue_id_seq'],
 	'the sequences of schema churn');
@@ -44,13 +44,15 @@ INSERT INTO expected_columns VALUES
 	 'train_rows bigint, train_positives bigint, validation_rows bigint, validation_positives bigint, '
 	 'test_rows bigint, test_positives bigint, duplicates_dropped bigint, rows_without_label bigint, '
 	 'rounds integer, seed bigint, data_fingerprint text, snapshot_lsn pg_lsn, snapshot pg_snapshot, '
-	 'library_versions jsonb, champion_pr_auc double precision, trainer_peak_memory bigint, trained_by name!, '
+	 'library_versions jsonb, champion_pr_auc double precision, calibration text, truncated boolean, trainer_peak_memory bigint, trained_by name!, '
 	 'started_at timestamp with time zone!, finished_at timestamp with time zone!, seconds double precision!, '
 	 'artifact bytea!, compiled bytea!'),
 	('features', 'model text!, version integer!, position integer!, name text!, kind text!, type text, '
-	 'categories text[], transform text, baseline jsonb, importance double precision'),
-	('metrics', 'model text!, version integer!, dataset text!, metric text!, value double precision, '
-	 'spread double precision, n bigint'),
+	 'categories text[], transform text, baseline jsonb, importance double precision, mean_abs_shap double precision'),
+	('metrics', 'model text!, version integer!, dataset text!, metric text!, candidate text!, value double precision, '
+	 'spread double precision, n bigint, folds double precision[]'),
+	('candidates', 'model text!, version integer!, candidate text!, rank integer!, algorithm text!, chosen boolean!, '
+	 'reason text!, params jsonb, members text[], rounds integer, seconds double precision'),
 	('deployments', 'deployment_id bigint!, model_id integer!, model text!, version integer!, '
 	 'during tstzrange!, deployed_by name!, why text!, restores bigint'),
 	('predictions', 'customer_key text!, model text!, version integer!, score double precision!, '
@@ -84,7 +86,8 @@ SELECT col_is_pk('churn', 'models', 'model_id', 'key of models');
 SELECT col_is_unique('churn', 'models', 'name', 'names of models are unique');
 SELECT col_is_pk('churn', 'model_versions', ARRAY['model', 'version'], 'key of model_versions');
 SELECT col_is_pk('churn', 'features', ARRAY['model', 'version', 'position'], 'key of features');
-SELECT col_is_pk('churn', 'metrics', ARRAY['model', 'version', 'dataset', 'metric'], 'key of metrics');
+SELECT col_is_pk('churn', 'candidates', ARRAY['model', 'version', 'candidate'], 'key of candidates');
+SELECT col_is_pk('churn', 'metrics', ARRAY['model', 'version', 'dataset', 'metric', 'candidate'], 'key of metrics');
 SELECT col_is_pk('churn', 'deployments', 'deployment_id', 'key of deployments');
 SELECT col_is_pk('churn', 'predictions', ARRAY['customer_key', 'model'],
 	'key of predictions begins with the customer''s');
@@ -179,16 +182,19 @@ SELECT throws_ok($$ EXECUTE add_issue(1, 'train', 'fatal') $$, '23514', NULL, 'a
 SELECT lives_ok($$ EXECUTE add_version('a', 2, 'import', 10) $$, 'another version');
 INSERT INTO churn.features (model, version, position, name, kind) VALUES ('a', 2, 1, 'x', 'number');
 INSERT INTO churn.metrics (model, version, dataset, metric) VALUES ('a', 2, 'test', 'pr_auc');
+INSERT INTO churn.candidates (model, version, candidate, rank, algorithm, chosen, reason)
+	SELECT 'a', n, 'xgboost', 1, 'xgboost', true, 'only' FROM generate_series(1, 2) AS n;
 PREPARE rows_of (text) AS
 	SELECT 'versions', version FROM churn.model_versions WHERE model = $1
 	UNION ALL SELECT 'features', version FROM churn.features WHERE model = $1
 	UNION ALL SELECT 'metrics', version FROM churn.metrics WHERE model = $1
+	UNION ALL SELECT 'candidates', version FROM churn.candidates WHERE model = $1
 	UNION ALL SELECT 'deployments', version FROM churn.deployments WHERE model = $1
 	UNION ALL SELECT 'predictions', version FROM churn.predictions WHERE model = $1
 	UNION ALL SELECT 'data_issues', version FROM churn.data_issues WHERE model = $1;
 SELECT lives_ok($$ SELECT churn_drop_model('a', 2) $$, 'a version is dropped');
 SELECT set_eq($$ EXECUTE rows_of('a') $$, $$ VALUES ('versions', 1), ('features', 1), ('metrics', 1),
-	('deployments', 1), ('predictions', 1), ('data_issues', 1) $$, 'its rows are gone, those of the other version stay');
+	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1) $$, 'its rows are gone, those of the other version stay');
 SELECT lives_ok($$ SELECT churn_drop_model('a') $$, 'the model is dropped');
 SELECT is_empty($$ EXECUTE rows_of('a') $$, 'and all of its rows are gone');
 SELECT set_eq('SELECT name FROM churn.models', ARRAY['b'], 'so is the model itself; another stays');
