@@ -35,6 +35,7 @@ typedef struct Watch
 	double		share;			/* nor less than this share of the best */
 	int			point;			/* next checkpoint */
 	int			best_rounds;
+	int			best_point;
 	double		best_loss;
 	double		offset;			/* that undoes what sampling did to margins */
 	bool		tell;			/* of progress */
@@ -86,6 +87,27 @@ churn_trial_measure(const ChurnCourse *course, int number,
 	return score;
 }
 
+/* Mean log loss of a fold's held out rows, with an offset. */
+static double
+fold_loss(const ChurnCourse *course, int number, const float *margins,
+		  double offset)
+{
+	const ChurnFolds *folds = &course->folds;
+	const uint8_t *labels = course->table->labels + folds->first;
+	double		loss = 0;
+	size_t		n = 0;
+	size_t		row;
+
+	for (row = 0; row < folds->n; row++)
+	{
+		if (churn_fold_of(folds, number / folds->k, row) != number % folds->k)
+			continue;
+		loss += margin_loss(margins[row] + offset, labels[row]);
+		n++;
+	}
+	return loss / (double) n;
+}
+
 /* Keeps the held out rows' margins of a checkpoint. */
 static void
 keep_margins(ChurnTrial *trial, const ChurnCourse *course, int number,
@@ -101,47 +123,70 @@ keep_margins(ChurnTrial *trial, const ChurnCourse *course, int number,
 	}
 }
 
-/* Called at each checkpoint of a fold's fit. */
+/*
+ * Called at each checkpoint of a fold's fit.  Of a lone fold, whose best
+ * checkpoint is known as soon as it comes, only that one's margins are kept,
+ * and only the log loss is measured until the end.
+ */
 static ChurnVerdict
 watch_fit(void *context, int rounds, const float *margins)
 {
 	Watch	   *watch = context;
 	ChurnTrial *trial = watch->trial;
-	ChurnFoldScore score = churn_trial_measure(watch->course, watch->number,
-											   margins, watch->offset);
+	const ChurnCourse *course = watch->course;
+	bool		lone = course->folds.k == 1;
+	ChurnFoldScore *score = &trial->curves[watch->number][watch->point];
+	bool		best;
 
-	trial->curves[watch->number][watch->point] = score;
-	if (watch->number < watch->course->folds.k)
-		keep_margins(trial, watch->course, watch->number, watch->point,
-					 margins);
+	if (lone)
+		score->log_loss = fold_loss(course, watch->number, margins,
+									watch->offset);
+	else
+		*score = churn_trial_measure(course, watch->number, margins,
+									 watch->offset);
+	best = score->log_loss < watch->best_loss || watch->patience == 0;
+	if (best)
+	{
+		watch->best_loss = score->log_loss;
+		watch->best_rounds = rounds;
+		watch->best_point = watch->point;
+	}
+	if (!lone)
+		keep_margins(trial, course, watch->number, watch->point, margins);
+	else if (best)
+		keep_margins(trial, course, watch->number, 0, margins);
 	watch->point++;
 	if (watch->tell)
 		churn_progress_round((uint32_t) rounds, (uint32_t) watch->rounds,
-							 score.log_loss);
-	if (score.log_loss < watch->best_loss || watch->patience == 0)
-	{
-		watch->best_loss = score.log_loss;
-		watch->best_rounds = rounds;
+							 score->log_loss);
+	if (best)
 		return CHURN_VERDICT_BEST;
-	}
 	if (rounds - watch->best_rounds >= watch->patience &&
 		rounds - watch->best_rounds >= watch->share * watch->best_rounds)
 		return CHURN_VERDICT_STOP;
 	return CHURN_VERDICT_GO;
 }
 
-/* Makes room for what will be measured. */
+/*
+ * Makes room for what will be measured.  A lone fold stops at its own best
+ * round, so each is looked at, unless all of them are wanted.
+ */
 static void
-prepare(ChurnTrial *trial, const ChurnCourse *course, int rounds)
+prepare(ChurnTrial *trial, const ChurnCourse *course, int rounds,
+		int patience)
 {
+	bool		lone = course->folds.k == 1;
 	int			points;
 
 	if (trial->margins != NULL)
 		return;
-	trial->every = (rounds + MAX_POINTS - 1) / MAX_POINTS;
+	trial->every = lone && patience > 0 ? 1 :
+		(rounds + MAX_POINTS - 1) / MAX_POINTS;
 	points = (rounds + trial->every - 1) / trial->every;
 	trial->npoints = points;
-	trial->margins_size = (size_t) points * course->folds.n * sizeof(float);
+	trial->room = points;
+	trial->margins_size = (size_t) (lone ? 1 : points) * course->folds.n *
+		sizeof(float);
 	trial->margins = churn_pages_alloc(trial->margins_size);
 }
 
@@ -222,18 +267,22 @@ churn_trial_fold(ChurnTrial *trial, const ChurnCourse *course, int number,
 	double		began = now();
 	ChurnFit   *fit;
 
-	prepare(trial, course, rounds);
 	if (learner->has_rounds)
 		watch.patience = (int) churn_param(params, "early_stopping_rounds");
+	prepare(trial, course, rounds, watch.patience);
 	/* other folds may have their best later, and all have to get there */
 	if (course->folds.k > 1)
 		watch.share = PATIENT_SHARE;
 	control.seed = (uint64_t) churn_option(course->settings, "seed");
 	control.every = trial->every;
-	trial->curves[number] = churn_alloc(MAX_POINTS, sizeof(ChurnFoldScore));
+	trial->curves[number] = churn_alloc((size_t) trial->room,
+										sizeof(ChurnFoldScore));
 	fit = fit_without(trial, course, &control);
 	if (watch.point < trial->npoints)
 		trial->npoints = watch.point;
+	if (course->folds.k == 1)
+		trial->curves[number][watch.best_point] =
+			churn_trial_measure(course, number, trial->margins, watch.offset);
 	trial->nfolds = number + 1;
 	trial->seconds += now() - began;
 	if (keep != NULL)
@@ -341,9 +390,11 @@ const float *
 churn_trial_margins(const ChurnTrial *trial, const ChurnCourse *course,
 					int repeat)
 {
-	return repeat == 0 ?
-		trial->margins + (size_t) trial->point * course->folds.n :
-		trial->again[repeat];
+	if (repeat > 0)
+		return trial->again[repeat];
+	if (course->folds.k == 1)
+		return trial->margins;
+	return trial->margins + (size_t) trial->point * course->folds.n;
 }
 
 ChurnFit *

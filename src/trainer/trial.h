@@ -34,10 +34,12 @@ typedef struct ChurnTrial
 	ChurnCandidate candidate;
 	int			nfolds;			/* folds measured: repeat * k + fold of these */
 	int			npoints;		/* checkpoints that all measured folds have */
+	int			room;			/* checkpoints at most */
 	int			every;			/* rounds from one to the next */
 	ChurnFoldScore *curves[CHURN_MAX_FOLDS];	/* of a fold, by checkpoint */
 	float	   *margins;		/* [checkpoint * folds->n + row], of the first
-								 * repetition's held out rows */
+								 * repetition's held out rows; of a lone fold
+								 * the best checkpoint's alone */
 	size_t		margins_size;	/* bytes */
 	float	   *again[CHURN_MAX_REPEATS];	/* by row, of the repetitions
 											 * after the first, or NULL */

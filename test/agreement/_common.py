@@ -259,7 +259,7 @@ def values_of_row(row, types):
     return b"".join(parts)
 
 
-def split(contents, seed, test=.2, validation=.2):
+def split(contents, seed, test=.25, validation=.2):
     """For each row's bytes the part it belongs to."""
     parts = []
     for content in contents:
