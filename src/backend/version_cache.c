@@ -18,6 +18,7 @@
 #include "registry.h"
 #include "registry_scan.h"
 #include "settings.h"
+#include "shared_tables.h"
 
 /* Loaded versions that nobody holds are dropped beyond this. */
 #define CACHE_BYTES		(64 * 1024 * 1024)
@@ -95,9 +96,11 @@ load_version(Relation versions, HeapTuple tuple, const char *name, int number,
 	bytea	   *compiled = churn_registry_bytea(versions, tuple, "compiled");
 	bytea	   *artifact = churn_registry_bytea(versions, tuple, "artifact");
 	char	   *what = psprintf("version %d of model \"%s\"", number, name);
+	ChurnTableOwner owner = {.context = context,.sha256 = sha256};
 	ChurnVersion *version;
 	ChurnError	error;
 
+	churn_share_tables(&keep_arena, &owner);
 	check_sha256(name, number, sha256, compiled, artifact);
 	version = MemoryContextAllocZero(context, sizeof(ChurnVersion));
 	version->context = context;

@@ -193,7 +193,8 @@ churn_evaluator_make_as(const ChurnForest *forest,
 						const ChurnDesignChoice *choice, ChurnArena *keep,
 						ChurnArena *scratch, ChurnError *error)
 {
-	CountingArena counting = {{counting_alloc, &counting}, keep, 0};
+	CountingArena counting = {{counting_alloc, &counting, keep->share}, keep,
+	0};
 	ChurnError	local;
 	ChurnEvaluator *evaluator;
 
