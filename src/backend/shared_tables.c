@@ -313,6 +313,7 @@ use_table(ChurnTableOwner *owner, AttachedTable *attached)
 	user->callback.arg = user;
 	MemoryContextRegisterResetCallback(owner->context, &user->callback);
 	attached->users++;
+	owner->used += attached->key.size;
 	return (char *) dsm_segment_address(attached->segment) + TABLE_OFFSET;
 }
 
@@ -395,6 +396,7 @@ churn_share_tables(ChurnArena *arena, ChurnTableOwner *owner)
 	if (!IsUnderPostmaster)
 		return;
 	owner->ntables = 0;
+	owner->used = 0;
 	owner->segment = NULL;
 	owner->share.context = owner;
 	owner->share.find = find_table;

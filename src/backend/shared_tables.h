@@ -20,6 +20,7 @@ typedef struct ChurnTableOwner
 	MemoryContext context;		/* tables stay mapped as long as it lives */
 	const uint8 *sha256;		/* of the version, checked */
 	uint32		ntables;		/* that were asked for so far */
+	Size		used;			/* bytes of those that are shared */
 	uint64		kind;			/* of the one being made */
 	Size		size;
 	struct dsm_segment *segment;	/* in which; CurrentResourceOwner's */

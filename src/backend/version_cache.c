@@ -43,7 +43,8 @@ trim_cache(void)
 		{
 			ChurnVersion *version = lfirst(cell);
 
-			total += MemoryContextMemAllocated(version->context, true);
+			total += MemoryContextMemAllocated(version->context, true) +
+				version->shared;
 			if (version->pins == 0 &&
 				(oldest == NULL || version->used < oldest->used))
 				oldest = version;
@@ -119,6 +120,7 @@ load_version(Relation versions, HeapTuple tuple, const char *name, int number,
 											  &error);
 	if (version->evaluator == NULL)
 		churn_throw(&error, what);
+	version->shared = owner.used;
 	/* the nodes go with scratch; only the evaluator is needed from now on */
 	memset(&version->model->forest, 0, sizeof(ChurnForest));
 	MemoryContextSwitchTo(old);
