@@ -161,10 +161,21 @@ def resident(pid):
     raise RuntimeError("/proc has no RssAnon")
 
 
+def attached(pid):
+    """Bytes of dynamic shared memory that the process has mapped."""
+    total = 0
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+        for line in file:
+            if "/dev/shm/PostgreSQL." in line:
+                start, end = line.split()[0].split("-")
+                total += int(end, 16) - int(start, 16)
+    return total
+
+
 def model_memory(statement):
     """What a new backend holds after a score beyond what it held after the
-    same look-up without: contexts of the model, all contexts, and resident
-    memory."""
+    same look-up without: contexts of the model and its shared tables, all
+    contexts, and resident memory of its own."""
     session = Session()
     contexts = ("SELECT coalesce(sum(total_bytes) FILTER"
                 " (WHERE name = 'churn model'), 0), sum(total_bytes)"
@@ -173,11 +184,14 @@ def model_memory(statement):
     session.row(contexts)
     _, before = session.row(contexts)
     resident_before = resident(session.pid())
+    attached_before = attached(session.pid())
     session.row(statement)
     resident_after = resident(session.pid())
+    tables = attached(session.pid()) - attached_before
     model, after = session.row(contexts)
     session.close()
-    return int(model), int(after - before), resident_after - resident_before
+    return (int(model) + tables, int(after - before),
+            resident_after - resident_before, tables)
 
 
 def first_query(statement):
@@ -199,11 +213,14 @@ def measure_connect(bench):
                       lambda: first_query(WITHOUT.format(7)))
     alone(bench, "first query with score of a connection : without", times[0],
           0.010, show_time, times[1])
-    model, contexts, process = zip(*(model_memory(WITH.format(1))
+    model, contexts, process, tables = zip(*(model_memory(WITH.format(1))
                                      for _ in range(bench.runs)))
     alone(bench, "memory that the model takes in a backend", list(model),
           2.5 * 1048576, show_bytes)
-    bench.check(min(model) > 0, "the memory context \"churn model\" is there")
+    bench.check(min(model) > min(tables),
+                "the memory context \"churn model\" is there")
+    bench.note(f"{show_bytes(statistics.median(tables))} of them are tables"
+               " that all backends share")
     bench.note("a backend's memory contexts grow by"
                f" {show_bytes(statistics.median(contexts))} with the first"
                " score, its resident memory by"

@@ -35,6 +35,7 @@ typedef struct ChurnQuestion
 typedef struct ChurnVersion
 {
 	MemoryContext context;		/* holds all of it */
+	Size		shared;			/* bytes of tables beyond that */
 	Oid			relation;		/* churn.model_versions it was read from */
 	const char *name;			/* of the model */
 	int			version;

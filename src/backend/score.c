@@ -174,8 +174,11 @@ check_arguments(FunctionCallInfo fcinfo, TupleDesc desc)
 		bad_columns();
 	foreach(cell, call->args)
 	{
-		if (i >= 0 &&
-			exprType(lfirst(cell)) != TupleDescAttr(desc, i)->atttypid)
+		const Node *argument = lfirst(cell);
+		Oid			type = IsA(argument, Var) ?
+		((const Var *) argument)->vartype : exprType(argument);
+
+		if (i >= 0 && type != TupleDescAttr(desc, i)->atttypid)
 			bad_columns();
 		i++;
 	}

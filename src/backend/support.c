@@ -64,10 +64,8 @@ arena_alloc(void *context, size_t size)
 ChurnArena
 churn_memory_arena(MemoryContext context)
 {
-	ChurnArena	arena;
+	ChurnArena	arena = {.alloc = arena_alloc,.context = context};
 
-	arena.alloc = arena_alloc;
-	arena.context = context;
 	return arena;
 }
 

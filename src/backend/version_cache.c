@@ -18,6 +18,7 @@
 #include "registry.h"
 #include "registry_scan.h"
 #include "settings.h"
+#include "shared_tables.h"
 
 /* Loaded versions that nobody holds are dropped beyond this. */
 #define CACHE_BYTES		(64 * 1024 * 1024)
@@ -42,7 +43,8 @@ trim_cache(void)
 		{
 			ChurnVersion *version = lfirst(cell);
 
-			total += MemoryContextMemAllocated(version->context, true);
+			total += MemoryContextMemAllocated(version->context, true) +
+				version->shared;
 			if (version->pins == 0 &&
 				(oldest == NULL || version->used < oldest->used))
 				oldest = version;
@@ -95,10 +97,12 @@ load_version(Relation versions, HeapTuple tuple, const char *name, int number,
 	bytea	   *compiled = churn_registry_bytea(versions, tuple, "compiled");
 	bytea	   *artifact = churn_registry_bytea(versions, tuple, "artifact");
 	char	   *what = psprintf("version %d of model \"%s\"", number, name);
+	ChurnTableOwner owner = {.context = context,.sha256 = sha256};
 	ChurnVersion *version;
 	ChurnError	error;
 	uint32		i;
 
+	churn_share_tables(&keep_arena, &owner);
 	check_sha256(name, number, sha256, compiled, artifact);
 	version = MemoryContextAllocZero(context, sizeof(ChurnVersion));
 	version->context = context;
@@ -116,6 +120,7 @@ load_version(Relation versions, HeapTuple tuple, const char *name, int number,
 											  &scratch_arena, &error);
 	if (version->predictor == NULL)
 		churn_throw(&error, what);
+	version->shared = owner.used;
 	/* trees go with scratch; only the predictor is needed from now on */
 	for (i = 0; i < version->model->ncomponents; i++)
 	{

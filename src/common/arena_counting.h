@@ -7,7 +7,7 @@
 
 #include "churn/arena.h"
 
-/* Made as {{churn_counting_alloc, &itself}, target, 0}; must stay in place. */
+/* Made as {{churn_counting_alloc, &itself, share}, target, 0}; stays in place. */
 typedef struct ChurnCountingArena
 {
 	ChurnArena	arena;

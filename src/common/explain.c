@@ -81,7 +81,8 @@ ChurnExplainer *
 churn_explainer_make(const ChurnModel *model, ChurnArena *keep,
 					 ChurnArena *scratch, ChurnError *error)
 {
-	ChurnCountingArena counting = {{churn_counting_alloc, &counting}, keep, 0};
+	ChurnCountingArena counting = {{churn_counting_alloc, &counting, NULL}, keep,
+	0};
 	ChurnExplainer *explainer;
 	uint32_t	i;
 

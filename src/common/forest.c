@@ -177,7 +177,8 @@ churn_evaluator_make_as(const ChurnForest *forest,
 						const ChurnDesignChoice *choice, ChurnArena *keep,
 						ChurnArena *scratch, ChurnError *error)
 {
-	ChurnCountingArena counting = {{churn_counting_alloc, &counting}, keep, 0};
+	ChurnCountingArena counting = {{churn_counting_alloc, &counting,
+	keep->share}, keep, 0};
 	ChurnError	local;
 	ChurnEvaluator *evaluator;
 

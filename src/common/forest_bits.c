@@ -20,16 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "churn/hash.h"
+
 #include "forest_bits.h"
 
-/* Groups of several binners have at most so many combinations of bins. */
-#define LARGEST_PRODUCT		256
+/* Raise it when the same forest and plan make other tables than before. */
+#define TABLES_FORMAT		1
 
-/* Estimated nanoseconds, by measurement; only their ratios matter. */
-#define COST_TREE			1.2 /* counting zeros and adding a leaf */
-#define COST_BLOCK			1.2 /* AND of a block of a table row */
-#define COST_FAR_BLOCK		3.0 /* the same in tables beyond NEAR_BYTES */
-#define NEAR_BYTES			(1.75 * 1024 * 1024)
+/* Tables smaller than this are not shared among processes. */
+#define LEAST_SHARED		((size_t) 64 * 1024)
 
 /* What building needs to know of the nodes; all in scratch. */
 typedef struct BitsBuild
@@ -39,169 +38,10 @@ typedef struct BitsBuild
 	const ChurnBitsPlan *plan;
 	uint32_t   *tree_of;		/* by node */
 	uint64_t   *keeps;			/* by node: leaves that a row sent right has */
+	uint8_t    *tables;			/* leaves, then table rows; not in scratch */
+	size_t		used;			/* bytes of them that are given away */
+	bool		filled;			/* by another process */
 } BitsBuild;
-
-/*
- * Puts binners into at most ngroups groups, those of many bins first, each
- * where it adds the fewest table rows.  Returns the bytes of the tables, or
- * infinity if that makes a group of several binners too large.
- */
-static double
-plan_groups(const ChurnBins *bins, const uint32_t *order, uint32_t ngroups,
-			ChurnBitsPlan *plan)
-{
-	double		rows = 0;
-	uint32_t	i;
-	uint32_t	g;
-
-	plan->ngroups = 0;
-	for (i = 0; i < bins->nbinners; i++)
-	{
-		const ChurnBinner *binner = &bins->binners[order[i]];
-		uint32_t	to = 0;
-
-		for (g = 1; g < plan->ngroups; g++)
-			if (plan->products[g] < plan->products[to])
-				to = g;
-		if (plan->ngroups < ngroups)
-		{
-			to = plan->ngroups++;
-			plan->products[to] = 1;
-			plan->sizes[to] = 0;
-		}
-		if (plan->sizes[to] > 0 &&
-			plan->products[to] * (uint64_t) binner->ndense > LARGEST_PRODUCT)
-			return INFINITY;
-		plan->products[to] *= binner->ndense;
-		plan->sizes[to]++;
-		plan->group_of[order[i]] = to;
-		rows += binner->nbins;
-	}
-	for (g = 0; g < plan->ngroups; g++)
-		if (plan->sizes[g] > 1)
-			rows += plan->products[g];
-	return rows * (double) plan->row_bytes;
-}
-
-/* Returns the number of leaves of the largest tree. */
-static uint32_t
-most_leaves(const ChurnForest *forest)
-{
-	uint32_t	most = 1;
-	uint32_t	i;
-
-	/* a tree of n nodes has (n + 1) / 2 leaves */
-	for (i = 0; i < forest->ntrees; i++)
-		if (forest->trees[i].nnodes / 2 + 1 > most)
-			most = forest->trees[i].nnodes / 2 + 1;
-	return most;
-}
-
-static int
-compare_falling(const void *a, const void *b)
-{
-	uint64_t	x = *(const uint64_t *) a;
-	uint64_t	y = *(const uint64_t *) b;
-
-	return (x < y) - (x > y);
-}
-
-/* Orders the binners by falling number of dense bins. */
-static bool
-order_binners(const ChurnBins *bins, uint32_t *order, ChurnArena *scratch,
-			  ChurnError *error)
-{
-	const uint32_t n = bins->nbinners;
-	uint64_t   *keys = churn_arena_array(scratch, n, sizeof(uint64_t), error);
-	uint32_t	i;
-
-	if (keys == NULL)
-		return false;
-	for (i = 0; i < n; i++)
-		keys[i] = (uint64_t) bins->binners[i].ndense << 32 | (n - i);
-	qsort(keys, n, sizeof(uint64_t), compare_falling);
-	for (i = 0; i < n; i++)
-		order[i] = n - (uint32_t) keys[i];
-	return true;
-}
-
-/*
- * Finds the number of groups that costs least: few, as long as the tables stay
- * small enough to be near.
- */
-static void
-choose_groups(const ChurnBins *bins, const uint32_t *order, uint32_t ntrees,
-			  ChurnBitsPlan *plan)
-{
-	const double blocks = (double) (plan->row_bytes / CHURN_BITS_BLOCK);
-	uint32_t	best = 0;
-	uint32_t	ngroups = 0;
-
-	plan->nanoseconds = INFINITY;
-	while (ngroups < bins->nbinners)
-	{
-		double		bytes;
-		double		cost;
-
-		ngroups += 1 + ngroups / 8;
-		if (ngroups > bins->nbinners)
-			ngroups = bins->nbinners;
-		bytes = plan_groups(bins, order, ngroups, plan);
-		cost = blocks * ngroups *
-			(bytes > NEAR_BYTES ? COST_FAR_BLOCK : COST_BLOCK);
-		if (bytes > CHURN_BITS_MAX_BYTES || cost >= plan->nanoseconds)
-			continue;
-		plan->nanoseconds = cost;
-		best = ngroups;
-	}
-	if (best == 0)
-		best = bins->nbinners;
-	plan->bytes = plan_groups(bins, order, best, plan);
-	plan->nanoseconds = COST_TREE * ntrees + blocks * best *
-		(plan->bytes > NEAR_BYTES ? COST_FAR_BLOCK : COST_BLOCK);
-}
-
-/*
- * Plans the tables, with masks of at least width bits.  CHURN_ERROR_LIMIT says
- * that a tree has too many leaves or that the tables would be too large.
- */
-bool
-churn_bits_plan(const ChurnForest *forest, const ChurnBins *bins,
-				uint32_t width, ChurnArena *scratch, ChurnBitsPlan *plan,
-				ChurnError *error)
-{
-	uint32_t	most = most_leaves(forest);
-	uint32_t   *memory;
-	size_t		blocks;
-	size_t		per_block;
-
-	memset(plan, 0, sizeof(*plan));
-	plan->width = 8;
-	while (plan->width < 64 && (plan->width < most || plan->width < width))
-		plan->width *= 2;
-	if (most > plan->width)
-		return churn_fail(error, CHURN_ERROR_LIMIT,
-						  "a tree has %u leaves, more than 64", most);
-	per_block = CHURN_BITS_BLOCK * 8 / plan->width;
-	blocks = (forest->ntrees + per_block - 1) / per_block;
-	plan->row_bytes = blocks * CHURN_BITS_BLOCK;
-	memory = churn_arena_array(scratch, 4 * (size_t) bins->nbinners,
-							   sizeof(uint32_t), error);
-	if (memory == NULL)
-		return false;
-	plan->group_of = memory;
-	plan->products = memory + bins->nbinners;
-	plan->sizes = memory + 2 * (size_t) bins->nbinners;
-	memory += 3 * (size_t) bins->nbinners;
-	if (!order_binners(bins, memory, scratch, error))
-		return false;
-	choose_groups(bins, memory, forest->ntrees, plan);
-	if (plan->bytes > CHURN_BITS_MAX_BYTES)
-		return churn_fail(error, CHURN_ERROR_LIMIT,
-						  "tables of %.0f bytes exceed the limit of %.0f",
-						  plan->bytes, CHURN_BITS_MAX_BYTES);
-	return true;
-}
 
 /*
  * Numbers the leaves of each tree from left to right and notes for each inner
@@ -317,38 +157,43 @@ and_rows(uint8_t *to, const uint8_t *a, const uint8_t *b, size_t row_bytes)
 	}
 }
 
-/* Allocates table rows, aligned to blocks, with no leaf struck out. */
+/* Allocates memory for tables, aligned to blocks. */
 static uint8_t *
-make_rows(size_t nrows, size_t row_bytes, ChurnArena *arena, ChurnError *error)
+allocate_tables(size_t size, ChurnArena *arena, ChurnError *error)
 {
-	size_t		size = nrows * row_bytes;
 	uint8_t    *memory;
 
 	memory = churn_arena_alloc(arena, size + CHURN_BITS_BLOCK, error);
 	if (memory == NULL)
 		return NULL;
-	memory += (CHURN_BITS_BLOCK - (uintptr_t) memory % CHURN_BITS_BLOCK) %
+	return memory + (CHURN_BITS_BLOCK - (uintptr_t) memory % CHURN_BITS_BLOCK) %
 		CHURN_BITS_BLOCK;
-	memset(memory, 0xFF, size);
-	return memory;
+}
+
+/* Takes the next table rows of those that the evaluator keeps. */
+static uint8_t *
+take_rows(BitsBuild *build, size_t nrows)
+{
+	uint8_t    *rows = build->tables + build->used;
+
+	build->used += nrows * build->plan->row_bytes;
+	return rows;
 }
 
 /*
- * Makes a binner's own rows, one for each bin.  A numeric split strikes the
+ * Fills a binner's own rows, one for each bin.  A numeric split strikes the
  * same leaves in all bins above its threshold, so it is entered in the first
  * of them and each row takes over what the one before it has.
  */
-static uint8_t *
-make_binner_rows(const BitsBuild *build, const ChurnBinner *binner,
-				 ChurnArena *arena, ChurnError *error)
+static void
+fill_binner_rows(const BitsBuild *build, const ChurnBinner *binner,
+				 uint8_t *rows)
 {
 	const size_t row_bytes = build->plan->row_bytes;
-	uint8_t    *rows = make_rows(binner->nbins, row_bytes, arena, error);
 	uint32_t	i;
 	uint32_t	bin;
 
-	if (rows == NULL)
-		return NULL;
+	memset(rows, 0xFF, binner->nbins * row_bytes);
 	for (i = 0; i < binner->nnodes; i++)
 	{
 		uint32_t	node = binner->nodes[i];
@@ -375,40 +220,38 @@ make_binner_rows(const BitsBuild *build, const ChurnBinner *binner,
 		for (bin = 1; bin <= binner->nthresholds; bin++)
 			and_rows(rows + bin * row_bytes, rows + bin * row_bytes,
 					 rows + (bin - 1) * row_bytes, row_bytes);
-	return rows;
 }
 
 /*
  * Makes the rows of a group from its members' own: a member multiplies the
  * combinations there are by its dense bins.
  */
-static bool
-combine_members(ChurnBitsGroup *group, ChurnBitsMember *members,
-				uint32_t product, size_t row_bytes, ChurnArena *keep,
-				ChurnError *error)
+static void
+combine_members(BitsBuild *build, ChurnBitsGroup *group,
+				ChurnBitsMember *members, uint32_t product)
 {
-	uint8_t    *rows = make_rows(product, row_bytes, keep, error);
+	const size_t row_bytes = build->plan->row_bytes;
+	uint8_t    *rows = take_rows(build, product);
 	uint32_t	done = 1;
 	uint32_t	m;
 	uint32_t	bin;
 	uint32_t	i;
 
-	if (rows == NULL)
-		return false;
+	group->rows = rows;
+	if (!build->filled)
+		memset(rows, 0xFF, product * row_bytes);
 	for (m = 0; m < group->nmembers; m++)
 	{
-		const ChurnBinner *binner = members[m].binner;
+		const uint32_t ndense = members[m].binner->ndense;
 
 		members[m].stride = done * (uint32_t) row_bytes;
-		for (bin = binner->ndense; bin-- > 0;)
+		for (bin = build->filled ? 0 : ndense; bin-- > 0;)
 			for (i = 0; i < done; i++)
 				and_rows(rows + (bin * (size_t) done + i) * row_bytes,
 						 rows + i * row_bytes,
 						 members[m].rows + bin * row_bytes, row_bytes);
-		done *= binner->ndense;
+		done *= ndense;
 	}
-	group->rows = rows;
-	return true;
 }
 
 /* Makes the table of offsets of a categorical member; see forest_bits.h. */
@@ -467,36 +310,186 @@ list_members(const BitsBuild *build, uint32_t g, ChurnBitsMember *members,
 	group->members = members;
 }
 
-/* Makes a group of the binners that the plan puts there. */
+/*
+ * Whether the members keep rows of their own: if there are bins that the
+ * group's rows leave out, or nothing to combine.
+ */
 static bool
-make_group(const BitsBuild *build, uint32_t g, ChurnBitsMember *members,
+keeps_own_rows(const ChurnBitsGroup *group)
+{
+	uint32_t	i;
+
+	for (i = 0; i < group->nmembers; i++)
+		if (group->members[i].binner->ndense < group->members[i].binner->nbins)
+			return true;
+	return group->nmembers == 1;
+}
+
+/* Makes the table rows of a group, and its members' offsets. */
+static bool
+make_group(BitsBuild *build, uint32_t g, ChurnBitsMember *members,
 		   ChurnBitsGroup *group, ChurnArena *keep, ChurnArena *scratch,
 		   ChurnError *error)
 {
-	bool		rare = false;
-	bool		alone;
+	const bool	alone = group->nmembers == 1;
+	const bool	own = keeps_own_rows(group);
 	uint32_t	i;
 
-	list_members(build, g, members, group);
-	alone = group->nmembers == 1;
-	for (i = 0; i < group->nmembers; i++)
-		rare |= members[i].binner->ndense < members[i].binner->nbins;
 	for (i = 0; i < group->nmembers; i++)
 	{
-		members[i].rows = make_binner_rows(build, members[i].binner,
-										   rare || alone ? keep : scratch,
-										   error);
-		if (members[i].rows == NULL)
-			return false;
+		const ChurnBinner *binner = members[i].binner;
+		uint8_t    *rows = own ? take_rows(build, binner->nbins) : NULL;
+
+		if (!build->filled)
+		{
+			if (rows == NULL)
+				rows = allocate_tables(binner->nbins * build->plan->row_bytes,
+									   scratch, error);
+			if (rows == NULL)
+				return false;
+			fill_binner_rows(build, binner, rows);
+		}
+		members[i].rows = rows;
 	}
 	if (alone)
 		group->rows = members[0].rows;
-	else if (!combine_members(group, members, build->plan->products[g],
-							  build->plan->row_bytes, keep, error))
-		return false;
+	else
+		combine_members(build, group, members, build->plan->products[g]);
+	for (i = 0; i < group->nmembers; i++)
+		if (!own)
+			members[i].rows = NULL;
 	for (i = 0; i < group->ncategorical; i++)
 		if (!make_offsets(&members[i], alone, keep, error))
 			return false;
+	return true;
+}
+
+/* Bytes of the leaves, which come first in the tables. */
+static size_t
+leaves_size(const BitsBuild *build)
+{
+	size_t		size = (size_t) build->forest->ntrees * build->plan->width *
+	sizeof(float);
+
+	return (size + CHURN_BITS_BLOCK - 1) / CHURN_BITS_BLOCK * CHURN_BITS_BLOCK;
+}
+
+/* Bytes of all tables that the evaluator keeps. */
+static size_t
+tables_size(const BitsBuild *build, const ChurnBitsGroup *groups)
+{
+	const ChurnBitsPlan *plan = build->plan;
+	size_t		rows = plan->ngroups == 0;
+	uint32_t	g;
+	uint32_t	i;
+
+	for (g = 0; g < plan->ngroups; g++)
+	{
+		if (groups[g].nmembers > 1)
+			rows += plan->products[g];
+		if (!keeps_own_rows(&groups[g]))
+			continue;
+		for (i = 0; i < groups[g].nmembers; i++)
+			rows += groups[g].members[i].binner->nbins;
+	}
+	return leaves_size(build) + rows * plan->row_bytes;
+}
+
+/*
+ * A hash of all that determines the tables: the forest, and how they are laid
+ * out.
+ */
+static uint64_t
+tables_kind(const BitsBuild *build)
+{
+	const ChurnForest *forest = build->forest;
+	const ChurnBitsPlan *plan = build->plan;
+	const uint32_t format[] = {TABLES_FORMAT, plan->width, plan->ngroups,
+	forest->dart};
+	uint64_t	hash = churn_hash64(format, sizeof(format), 0);
+
+	hash = churn_hash64(plan->group_of,
+						build->bins->nbinners * sizeof(uint32_t), hash);
+	hash = churn_hash64(forest->trees, forest->ntrees * sizeof(ChurnTree),
+						hash);
+	hash = churn_hash64(forest->bits, forest->nbits * sizeof(uint32_t), hash);
+	return churn_hash64(forest->nodes, forest->nnodes * sizeof(ChurnNode),
+						hash);
+}
+
+/* Moves pointers into the tables to where the tables have moved. */
+static void
+move_tables(ChurnBitsGroup *groups, uint32_t ngroups,
+			ChurnBitsMember *members, uint32_t nmembers, const uint8_t *from,
+			const uint8_t *to)
+{
+	uint32_t	i;
+
+	for (i = 0; i < ngroups; i++)
+		groups[i].rows = to + (groups[i].rows - from);
+	for (i = 0; i < nmembers; i++)
+		if (members[i].rows != NULL)
+			members[i].rows = to + (members[i].rows - from);
+}
+
+/*
+ * Fills the tables, or, where another process has, only finds its way in them.
+ * The groups have their members.
+ */
+static bool
+fill_tables(BitsBuild *build, ChurnBitsGroup *groups, ChurnBitsMember *members,
+			ChurnArena *keep, ChurnArena *scratch, ChurnError *error)
+{
+	const ChurnBitsPlan *plan = build->plan;
+	uint32_t	g;
+
+	if (!build->filled &&
+		!number_leaves(build, (float *) build->tables, scratch, error))
+		return false;
+	build->used = leaves_size(build);
+	for (g = 0; g < plan->ngroups; g++)
+	{
+		if (!make_group(build, g, members, &groups[g], keep, scratch, error))
+			return false;
+		members += groups[g].nmembers;
+	}
+	if (plan->ngroups > 0)
+		return true;
+	groups[0].rows = take_rows(build, 1);
+	if (!build->filled)
+		memset(build->tables + leaves_size(build), 0xFF, plan->row_bytes);
+	return true;
+}
+
+/* Makes the tables, or finds them if another process shares its own. */
+static bool
+make_tables(BitsBuild *build, ChurnBitsGroup *groups, ChurnBitsMember *members,
+			ChurnArena *keep, ChurnArena *scratch, ChurnError *error)
+{
+	const size_t size = tables_size(build, groups);
+	const ChurnTableShare *share = size < LEAST_SHARED ? NULL : keep->share;
+	const uint64_t kind = share != NULL ? tables_kind(build) : 0;
+	const uint8_t *found = NULL;
+	uint8_t    *made = NULL;
+
+	if (share != NULL)
+		found = share->find(share->context, size, kind);
+	if (share != NULL && found == NULL)
+		made = share->make(share->context, size, kind);
+	build->filled = found != NULL;
+	/* what another process has filled is not written to */
+	build->tables = found != NULL ? (uint8_t *) (uintptr_t) found :
+		made != NULL ? made : allocate_tables(size, keep, error);
+	if (build->tables == NULL ||
+		!fill_tables(build, groups, members, keep, scratch, error))
+		return false;
+	if (made != NULL)
+	{
+		found = share->list(share->context, made);
+		move_tables(groups, build->plan->ngroups > 0 ? build->plan->ngroups : 1,
+					members, build->bins->nbinners, made, found);
+		build->tables = (uint8_t *) (uintptr_t) found;
+	}
 	return true;
 }
 
@@ -510,41 +503,33 @@ churn_bits_make(const ChurnForest *forest, const ChurnBins *bins,
 				ChurnArena *scratch, ChurnEvaluator *evaluator,
 				ChurnError *error)
 {
-	BitsBuild	build = {forest, bins, plan, NULL, NULL};
-	uint32_t	ngroups = plan->ngroups > 0 ? plan->ngroups : 1;
+	BitsBuild	build = {.forest = forest,.bins = bins,.plan = plan};
+	const uint32_t ngroups = plan->ngroups > 0 ? plan->ngroups : 1;
 	ChurnBitsState *state;
 	ChurnBitsGroup *groups;
 	ChurnBitsMember *members;
-	float	   *leaves;
+	uint32_t	nlisted = 0;
 	uint32_t	g;
 
 	state = churn_arena_alloc(keep, sizeof(ChurnBitsState), error);
 	groups = churn_arena_array(keep, ngroups, sizeof(ChurnBitsGroup), error);
 	members = churn_arena_array(keep, bins->nbinners, sizeof(ChurnBitsMember),
 								error);
-	leaves = churn_arena_array(keep, (size_t) forest->ntrees * plan->width,
-							   sizeof(float), error);
-	if (state == NULL || groups == NULL || members == NULL || leaves == NULL ||
-		!number_leaves(&build, leaves, scratch, error))
+	if (state == NULL || groups == NULL || members == NULL)
 		return false;
 	for (g = 0; g < plan->ngroups; g++)
 	{
-		if (!make_group(&build, g, members, &groups[g], keep, scratch, error))
-			return false;
-		members += groups[g].nmembers;
+		list_members(&build, g, members + nlisted, &groups[g]);
+		nlisted += groups[g].nmembers;
 	}
-	if (plan->ngroups == 0)
-	{
-		groups[0].rows = make_rows(1, plan->row_bytes, keep, error);
-		if (groups[0].rows == NULL)
-			return false;
-	}
+	if (!make_tables(&build, groups, members, keep, scratch, error))
+		return false;
 
 	state->ntrees = forest->ntrees;
 	state->ngroups = ngroups;
 	state->row_bytes = plan->row_bytes;
 	state->groups = groups;
-	state->leaves = leaves;
+	state->leaves = (const float *) build.tables;
 	state->kernel = churn_bits_kernel(plan->width, portable);
 	evaluator->design = CHURN_DESIGN_BITS;
 	evaluator->width = plan->width;

@@ -89,7 +89,8 @@ ChurnPredictor *
 churn_predictor_make(const ChurnModel *model, ChurnArena *keep,
 					 ChurnArena *scratch, ChurnError *error)
 {
-	ChurnCountingArena counting = {{churn_counting_alloc, &counting}, keep, 0};
+	ChurnCountingArena counting = {{churn_counting_alloc, &counting,
+	keep->share}, keep, 0};
 	ChurnPredictor *predictor;
 	uint32_t	i;
 

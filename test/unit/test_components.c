@@ -228,7 +228,7 @@ test_memory(void)
 {
 	Random		random = {17};
 	ChurnArena *arena = churn_arena_create();
-	ChurnArena	limited = {limited_alloc, arena};
+	ChurnArena	limited = {.alloc = limited_alloc,.context = arena};
 	ChurnModel *model = random_blend(&random, &blend_shape, arena);
 	ChurnPredictor *predictor;
 	ChurnError	error;

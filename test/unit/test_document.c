@@ -363,7 +363,7 @@ test_lengths(void)
 	{
 		uint8_t		bytes[64] = {0};
 		Budget		budget = {1 << 20, 0};
-		ChurnArena	small = {budget_alloc, &budget};
+		ChurnArena	small = {.alloc = budget_alloc,.context = &budget};
 
 		memcpy(bytes, texts[i], sizeof(texts[i]));
 		error.code = CHURN_OK;
@@ -387,7 +387,7 @@ test_memory(void)
 	for (bytes = 0; bytes < 100000 && !done_once; bytes += 16)
 	{
 		Budget		budget = {bytes, 0};
-		ChurnArena	small = {budget_alloc, &budget};
+		ChurnArena	small = {.alloc = budget_alloc,.context = &budget};
 		ChurnValue *value;
 		uint8_t    *out;
 		char	   *json_out;

@@ -240,7 +240,7 @@ test_memory(void)
 {
 	Random		random = {17};
 	ChurnArena *arena = churn_arena_create();
-	ChurnArena	limited = {limited_alloc, arena};
+	ChurnArena	limited = {.alloc = limited_alloc,.context = arena};
 	ChurnModel *model = random_model(&random, &plain_shape, arena);
 	ChurnError	error;
 	uint8_t    *bytes;

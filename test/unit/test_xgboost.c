@@ -486,7 +486,7 @@ test_memory(void)
 	for (size_t bytes = 0; bytes < 1000000 && !made; bytes += 160)
 	{
 		size_t		budget = bytes;
-		ChurnArena	small = {budget_alloc, &budget};
+		ChurnArena	small = {.alloc = budget_alloc,.context = &budget};
 		ChurnArtifact *artifact;
 		uint8_t    *out;
 		size_t		length;

@@ -18,7 +18,27 @@ typedef struct ChurnArena
 	/* returns zeroed, 16-byte aligned memory, or NULL when there is none */
 	void	   *(*alloc) (void *context, size_t size);
 	void	   *context;
+	const struct ChurnTableShare *share;	/* NULL: nothing is shared */
 } ChurnArena;
+
+/*
+ * How large tables, which are the same in all processes that load a model, are
+ * shared among them.  A table's kind is a hash of what determines it.  Tables
+ * are aligned to 64 bytes and live as long as the arena.
+ */
+typedef struct ChurnTableShare
+{
+	void	   *context;
+
+	/* the table that another process has listed, or NULL */
+	const void *(*find) (void *context, size_t size, uint64_t kind);
+
+	/* memory in which to make it for others as well, or NULL */
+	void	   *(*make) (void *context, size_t size, uint64_t kind);
+
+	/* lists what was made; returns it, or another's, if that was faster */
+	const void *(*list) (void *context, void *table);
+} ChurnTableShare;
 
 typedef enum ChurnErrorCode
 {

@@ -22,7 +22,7 @@ extern ChurnEvaluator *churn_evaluator_make(const ChurnForest *forest,
 /* Bytes of working memory that churn_evaluator_margin needs (32-aligned). */
 extern size_t churn_evaluator_workspace(const ChurnEvaluator *evaluator);
 
-/* Bytes the evaluator holds. */
+/* Bytes the evaluator holds, those it shares with other processes left out. */
 extern size_t churn_evaluator_size(const ChurnEvaluator *evaluator);
 
 /*
