@@ -135,7 +135,8 @@ CREATE TABLE few AS SELECT * FROM customers LIMIT 300;
 DO $$
 BEGIN
 	FOR i IN 1 .. 66 LOOP
-		PERFORM churn_train('few', 'churn', model => 'many', key => 'customer_id', options => '{"promote": "never"}',
+		PERFORM churn_train('few', 'churn', model => 'many', key => 'customer_id', algorithm => 'xgboost',
+			options => '{"folds": 0, "promote": "never"}',
 			params => jsonb_build_object('rounds', 40, 'max_depth', 6, 'early_stopping_rounds', 0,
 				'min_child_weight', 0.1, 'reg_lambda', i));
 	END LOOP;

@@ -150,7 +150,7 @@ test_shape(const ForestShape *shape, uint32_t seed)
 {
 	Random		random = {UINT64_C(2463534242) + seed};
 	ChurnArena *arena = churn_arena_create();
-	ChurnForest *forest = &random_model(&random, shape, arena)->forest;
+	ChurnForest *forest = random_model(&random, shape, arena)->components[0].forest;
 	float	   *rows = test_alloc(arena, ROWS * shape->nfeatures,
 								  sizeof(float));
 	Store		store = {.full = true};
@@ -240,7 +240,7 @@ main(void)
 									  sizeof(float));
 		size_t		size;
 
-		ok(count_differences(&random_model(&random, &others[i], arena)->forest,
+		ok(count_differences(random_model(&random, &others[i], arena)->components[0].forest,
 							 &store, rows, &size) == 0 && store.asked == 0,
 		   "%s: nothing to share", others[i].name);
 		churn_arena_destroy(arena);
