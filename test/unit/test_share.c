@@ -211,6 +211,8 @@ test_shape(const ForestShape *shape, uint32_t seed)
 int
 main(void)
 {
+	const ChurnForest *forest;
+
 	/* as in test_forest.c: tables for masks of each width, some with dart */
 	static const ForestShape shapes[] = {
 		{"depth 3", 19, 900, 8, false, true, 4, 60, true},
@@ -240,7 +242,8 @@ main(void)
 									  sizeof(float));
 		size_t		size;
 
-		ok(count_differences(random_model(&random, &others[i], arena)->components[0].forest,
+		forest = random_model(&random, &others[i], arena)->components[0].forest;
+		ok(count_differences(forest,
 							 &store, rows, &size) == 0 && store.asked == 0,
 		   "%s: nothing to share", others[i].name);
 		churn_arena_destroy(arena);
