@@ -116,7 +116,8 @@ def set_up(bench):
     session.run("SET churn.training_threads = 0")
     session.cursor.execute(
         "SELECT version, pr_auc, roc_auc FROM churn_train('customers', %s,"
-        f" exclude => '{{{NUMBER}}}', params => %s)",
+        f" exclude => '{{{NUMBER}}}', algorithm => 'xgboost', params => %s,"
+        """ options => '{"folds": 0, "calibration": "none"}')""",
         (LABEL, json.dumps(PARAMS)))
     version, pr_auc, roc_auc = session.cursor.fetchone()
     say(f"   model of {ROUNDS} trees of depth 6 trained in"

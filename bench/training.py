@@ -78,8 +78,9 @@ def measure_train(bench):
         watch = Watch(session.pid())
         session.cursor.execute(
             "SELECT version, seconds FROM churn_train('customers', 'churn',"
-            " exclude => '{number}', params => %s,"
-            """ options => '{"promote": "never"}')""", (json.dumps(PARAMS),))
+            " exclude => '{number}', algorithm => 'xgboost', params => %s,"
+            """ options => '{"folds": 0, "calibration": "none","""
+            """ "promote": "never"}')""", (json.dumps(PARAMS),))
         version, seconds = session.cursor.fetchone()
         watch.end()
         reported = session.value(
@@ -87,7 +88,8 @@ def measure_train(bench):
             f" WHERE version = {version}")
         losses[0].append(session.value(
             "SELECT value FROM churn.metrics WHERE dataset = 'validation'"
-            f" AND metric = 'log_loss' AND version = {version}"))
+            f" AND metric = 'log_loss' AND candidate = ''"
+            f" AND version = {version}"))
         session.run(f"SELECT churn_drop_model('customers', {version})")
         session.close()
         growths.append(watch.growth)
@@ -97,7 +99,7 @@ def measure_train(bench):
     def peer():
         result = json.loads(subprocess.run(
             [sys.executable, "-B", bench.peer("train.py"), json.dumps(params),
-             str(PARAMS["rounds"]), str(threads), "0.2", "0.2",
+             str(PARAMS["rounds"]), str(threads), "0.2", "0.25",
              bench.path("peer.ubj")],
             check=True, capture_output=True, text=True).stdout)
         peaks[1].append(result["peak"])
