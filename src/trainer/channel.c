@@ -7,6 +7,7 @@
 #define _GNU_SOURCE				/* POLLRDHUP */
 
 #include "channel.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <math.h>
@@ -159,23 +160,13 @@ churn_channel_watch(void)
 	pthread_attr_destroy(&attributes);
 }
 
-/* Seconds of a clock that never jumps. */
-static double
-now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
-}
-
 /* Sends the progress as it stands, if one may be sent now. */
 static void
 send_progress(bool at_once)
 {
 	uint8_t		frame[CHURN_FRAME_HEADER + sizeof(progress)];
 	uint32_t	length = sizeof(progress);
-	double		time = now();
+	double		time = churn_now();
 
 	if (!at_once && time - progress_sent < PROGRESS_INTERVAL)
 		return;

@@ -183,6 +183,9 @@ explain_loser(const ChurnSelection *selection, ChurnTrial *trial)
 
 	if (trial->nfolds == 0)
 		give_reason(trial, "not tried: the time budget was used up");
+	else if (trial->nfolds < selection->plan.k && selection->truncated)
+		give_reason(trial, "not finished: the time budget was used up after %d "
+					"of its folds", trial->nfolds);
 	else if (trial->nfolds < selection->plan.k)
 		give_reason(trial, "dropped after %d folds, on which the best %d of "
 					"its learner were better", trial->nfolds,

@@ -7,9 +7,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "channel.h"
+#include "clock.h"
 #include "memory.h"
 
 /* What running a plan needs beside the selection. */
@@ -21,18 +21,9 @@ typedef struct Run
 	int			planned;
 } Run;
 
-static double
-now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
-}
-
 /*
- * Takes a trial through folds up to end, unless time is out.  What was begun
- * of a trial is finished up to its first_folds, so that there is one at least.
+ * Takes a trial through folds up to end, unless time is out.  One fold of the
+ * first trial is always run, so that there is a model.
  */
 static void
 run_folds(Run *run, ChurnTrial *trial, int end)
@@ -42,10 +33,10 @@ run_folds(Run *run, ChurnTrial *trial, int end)
 
 	while (trial->nfolds < end)
 	{
-		if (now() > run->deadline && selection->trials[0].nfolds > 0)
+		if (churn_now() > run->deadline && selection->trials[0].nfolds > 0)
 		{
 			selection->truncated = true;
-			return;
+			break;
 		}
 		churn_trial_fold(trial, &selection->course, trial->nfolds,
 						 keep ? &selection->fit : NULL);
@@ -54,7 +45,8 @@ run_folds(Run *run, ChurnTrial *trial, int end)
 			churn_progress_round((uint32_t) run->done,
 								 (uint32_t) run->planned, NAN);
 	}
-	churn_trial_judge(trial);
+	if (trial->nfolds > 0)
+		churn_trial_judge(trial);
 }
 
 /* Orders trials by falling mean PR-AUC; those of more folds come first. */
@@ -136,7 +128,7 @@ run_repeats(Run *run)
 				continue;
 			for (number = plan->k; number < plan->k * plan->repeats; number++)
 			{
-				if (now() > run->deadline)
+				if (churn_now() > run->deadline)
 				{
 					selection->truncated = true;
 					return;
@@ -207,7 +199,7 @@ churn_select(ChurnSelection *selection, const ChurnSettings *settings,
 	announce(plan);
 	churn_progress_phase(plan->search || plan->k > 1 ? CHURN_PHASE_COMPARING :
 						 CHURN_PHASE_TRAINING);
-	run.deadline = now() + churn_option(settings, "time_budget");
+	run.deadline = churn_now() + churn_option(settings, "time_budget");
 	run.planned = count_fits(plan);
 	selection->ntrials = plan->ncandidates;
 	for (i = 0; i < plan->ncandidates; i++)

@@ -11,12 +11,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "balance.h"
 #include "calibrate.h"
 #include "channel.h"
 #include "churn/metrics.h"
+#include "clock.h"
 #include "memory.h"
 
 /* Checkpoints of a fit at most; more rounds make them lie farther apart. */
@@ -41,15 +41,6 @@ typedef struct Watch
 	bool		tell;			/* of progress */
 	int			rounds;			/* at most */
 } Watch;
-
-static double
-now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
-}
 
 /* Log loss of a margin, ln(1 + exp(-margin)) if it churned. */
 static double
@@ -264,7 +255,7 @@ churn_trial_fold(ChurnTrial *trial, const ChurnCourse *course, int number,
 	.best_loss = INFINITY,.tell = keep != NULL,.rounds = rounds};
 	ChurnFitControl control = {.threads = course->settings->threads,
 	.rounds = rounds,.checkpoint = watch_fit,.context = &watch};
-	double		began = now();
+	double		began = churn_now();
 	ChurnFit   *fit;
 
 	if (learner->has_rounds)
@@ -284,7 +275,7 @@ churn_trial_fold(ChurnTrial *trial, const ChurnCourse *course, int number,
 		trial->curves[number][watch.best_point] =
 			churn_trial_measure(course, number, trial->margins, watch.offset);
 	trial->nfolds = number + 1;
-	trial->seconds += now() - began;
+	trial->seconds += churn_now() - began;
 	if (keep != NULL)
 		*keep = fit;
 	else
@@ -321,7 +312,7 @@ churn_trial_repeat(ChurnTrial *trial, const ChurnCourse *course, int number)
 		.rounds = trial->rounds,.every = trial->rounds + 1,
 	.checkpoint = watch_end,.context = &watch};
 	int			repeat = number / course->folds.k;
-	double		began = now();
+	double		began = churn_now();
 
 	if (trial->again[repeat] == NULL)
 		trial->again[repeat] = churn_pages_alloc(course->folds.n *
@@ -330,7 +321,7 @@ churn_trial_repeat(ChurnTrial *trial, const ChurnCourse *course, int number)
 		(uint64_t) repeat;
 	trial->candidate.learner->free(fit_without(trial, course, &control));
 	trial->nfolds = number + 1;
-	trial->seconds += now() - began;
+	trial->seconds += churn_now() - began;
 	churn_trial_summarize(trial);
 }
 
