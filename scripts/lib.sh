@@ -100,12 +100,14 @@ usable_pg_config()
 
 is_usable_pg_config()
 {
-    local pgxs bindir
+    local pgxs bindir headers
 
     [ -x "$1" ] || return 1
     pgxs=$("$1" --pgxs 2>/dev/null) || return 1
     bindir=$("$1" --bindir 2>/dev/null) || return 1
-    [ -f "$pgxs" ] && [ -x "$bindir/postgres" ]
+    headers=$("$1" --includedir-server 2>/dev/null) || return 1
+    # Debian's package of the client has PGXS, but not the headers
+    [ -f "$pgxs" ] && [ -f "$headers/postgres.h" ] && [ -x "$bindir/postgres" ]
 }
 
 # Chooses the PostgreSQL to build for: PG_CONFIG, else the newest usable one.
@@ -116,7 +118,7 @@ find_postgres()
         PG_CONFIG=$(command -v "$PG_CONFIG") ||
             die "PG_CONFIG does not name a program"
         is_usable_pg_config "$PG_CONFIG" ||
-            die "PG_CONFIG=$PG_CONFIG has no server or no PGXS beside it"
+            die "PG_CONFIG=$PG_CONFIG has no server, no PGXS or no server headers beside it"
     else
         PG_CONFIG=$(usable_pg_config)
         [ -n "$PG_CONFIG" ] || return 1
