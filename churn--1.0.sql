@@ -357,6 +357,179 @@ COMMENT ON COLUMN churn.data_issues.examples IS 'some of the values or keys that
 COMMENT ON COLUMN churn.data_issues.message IS 'what is wrong, in words';
 COMMENT ON COLUMN churn.data_issues.detail IS 'figures, and what can be done, or null';
 
+-- Live rescoring.  What says which server watches stays behind when the rows
+-- go to another one by dump or copy: there the watches are paused.
+
+CREATE TABLE churn.watches (
+	model text NOT NULL,
+	relation text NOT NULL,
+	key text NOT NULL,
+	related boolean NOT NULL,
+	deletes boolean NOT NULL,
+	reasons int NOT NULL,
+	watched_by name NOT NULL,
+	home text NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT watches_pkey PRIMARY KEY (model, relation)
+);
+COMMENT ON TABLE churn.watches IS 'tables whose changes are rescored live';
+COMMENT ON COLUMN churn.watches.model IS 'name of the model';
+COMMENT ON COLUMN churn.watches.relation IS 'schema-qualified name of the table';
+COMMENT ON COLUMN churn.watches.key IS 'column of the table that identifies the customer';
+COMMENT ON COLUMN churn.watches.related IS 'false for the model''s own source, whose rows are scored as they come; true for a table whose changes have the customer read again';
+COMMENT ON COLUMN churn.watches.deletes IS 'whether deletes and changes of the key tell the old key; if not, only a rescan notices them';
+COMMENT ON COLUMN churn.watches.reasons IS 'reasons that are written with each score';
+COMMENT ON COLUMN churn.watches.watched_by IS 'role that called churn_watch()';
+COMMENT ON COLUMN churn.watches.home IS 'system identifier and database where it was called; elsewhere the watch is paused';
+COMMENT ON COLUMN churn.watches.created_at IS 'when it was called';
+
+CREATE TABLE churn.rescans (
+	model text NOT NULL,
+	pending text,
+	requests bigint NOT NULL DEFAULT 1,
+	version int,
+	day date,
+	error text,
+	started_at timestamptz,
+	finished_at timestamptz,
+	reason text,
+	rows bigint,
+	written bigint,
+	CONSTRAINT rescans_pkey PRIMARY KEY (model)
+);
+COMMENT ON TABLE churn.rescans IS 'one row a watched model: the last time that all its customers were scored, and why that is due again';
+COMMENT ON COLUMN churn.rescans.model IS 'name of the model';
+COMMENT ON COLUMN churn.rescans.pending IS 'why a rescan is due, or null';
+COMMENT ON COLUMN churn.rescans.requests IS 'how many times one was asked for';
+COMMENT ON COLUMN churn.rescans.version IS 'version by which all customers were scored last';
+COMMENT ON COLUMN churn.rescans.day IS 'UTC day from which ages of dates were counted then';
+COMMENT ON COLUMN churn.rescans.error IS 'why the model can not be scored at present, or null';
+COMMENT ON COLUMN churn.rescans.started_at IS 'when the last finished rescan began';
+COMMENT ON COLUMN churn.rescans.finished_at IS 'when it ended';
+COMMENT ON COLUMN churn.rescans.reason IS 'why it was made';
+COMMENT ON COLUMN churn.rescans.rows IS 'customers it scored';
+COMMENT ON COLUMN churn.rescans.written IS 'predictions it wrote or deleted';
+
+CREATE TABLE churn.stream_position (
+	slot name NOT NULL,
+	home text NOT NULL,
+	created_lsn pg_lsn NOT NULL,
+	lsn pg_lsn NOT NULL,
+	CONSTRAINT stream_position_pkey PRIMARY KEY (slot)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE churn.stream_position IS 'how far changes are rescored, written along with the predictions';
+COMMENT ON COLUMN churn.stream_position.slot IS 'name of the replication slot';
+COMMENT ON COLUMN churn.stream_position.home IS 'system identifier and database for which the position holds';
+COMMENT ON COLUMN churn.stream_position.created_lsn IS 'where the slot began';
+COMMENT ON COLUMN churn.stream_position.lsn IS 'all transactions that committed before are rescored';
+
+CREATE TABLE churn.prediction_log (
+	customer_key text NOT NULL,
+	model text NOT NULL,
+	version int NOT NULL,
+	score double precision NOT NULL,
+	previous_score double precision,
+	band text NOT NULL,
+	features real[],
+	scored_at timestamptz NOT NULL,
+	lsn pg_lsn,
+	origin text NOT NULL,
+	CONSTRAINT prediction_log_pkey PRIMARY KEY (customer_key, model, scored_at)
+) PARTITION BY RANGE (scored_at);
+COMMENT ON TABLE churn.prediction_log IS 'every score that live rescoring wrote, with what it was made of; partitioned by day';
+COMMENT ON COLUMN churn.prediction_log.customer_key IS 'key of the customer, as text';
+COMMENT ON COLUMN churn.prediction_log.model IS 'name of the model';
+COMMENT ON COLUMN churn.prediction_log.version IS 'version that gave the score';
+COMMENT ON COLUMN churn.prediction_log.score IS 'probability of churn, 0 to 1';
+COMMENT ON COLUMN churn.prediction_log.previous_score IS 'the score before, or null';
+COMMENT ON COLUMN churn.prediction_log.band IS 'high, medium or low';
+COMMENT ON COLUMN churn.prediction_log.features IS 'the row as the model sees it: by position in churn.features; NaN is missing';
+COMMENT ON COLUMN churn.prediction_log.scored_at IS 'when the score was found';
+COMMENT ON COLUMN churn.prediction_log.lsn IS 'write-ahead log position of the change it follows; null for a rescan';
+COMMENT ON COLUMN churn.prediction_log.origin IS 'stream for a change, batch for a rescan';
+
+CREATE TABLE churn.errors (
+	error_id bigint GENERATED ALWAYS AS IDENTITY,
+	occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	kind text NOT NULL,
+	model text,
+	relation text,
+	customer_key text,
+	lsn pg_lsn,
+	sqlstate text,
+	message text NOT NULL,
+	detail text,
+	hint text,
+	CONSTRAINT errors_pkey PRIMARY KEY (error_id),
+	CONSTRAINT errors_kind_check CHECK
+		(kind IN ('row', 'model', 'batch', 'slot', 'watch', 'alert'))
+);
+COMMENT ON TABLE churn.errors IS 'what went wrong in live rescoring; operations.md says what to do about each kind';
+COMMENT ON COLUMN churn.errors.error_id IS 'number of the error';
+COMMENT ON COLUMN churn.errors.occurred_at IS 'when it happened';
+COMMENT ON COLUMN churn.errors.kind IS 'row (a customer could not be scored), model (no customer can), batch (tried again), slot (made anew), watch (its table is gone or changed) or alert (a rule failed)';
+COMMENT ON COLUMN churn.errors.model IS 'name of the model, or null';
+COMMENT ON COLUMN churn.errors.relation IS 'table, or null';
+COMMENT ON COLUMN churn.errors.customer_key IS 'key of the customer, or null';
+COMMENT ON COLUMN churn.errors.lsn IS 'write-ahead log position of the change, or null';
+COMMENT ON COLUMN churn.errors.sqlstate IS 'error code';
+COMMENT ON COLUMN churn.errors.message IS 'the error''s message';
+COMMENT ON COLUMN churn.errors.detail IS 'its detail, or null';
+COMMENT ON COLUMN churn.errors.hint IS 'its hint, or null';
+
+CREATE TABLE churn.alert_rules (
+	rule_id int GENERATED ALWAYS AS IDENTITY,
+	name text NOT NULL,
+	model text NOT NULL,
+	condition text NOT NULL,
+	cooldown interval NOT NULL,
+	created_by name NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT alert_rules_pkey PRIMARY KEY (rule_id),
+	CONSTRAINT alert_rules_name_key UNIQUE (model, name)
+);
+COMMENT ON TABLE churn.alert_rules IS 'when live rescoring raises an alert';
+COMMENT ON COLUMN churn.alert_rules.rule_id IS 'number of the rule';
+COMMENT ON COLUMN churn.alert_rules.name IS 'name of the rule, unique in the model';
+COMMENT ON COLUMN churn.alert_rules.model IS 'name of the model';
+COMMENT ON COLUMN churn.alert_rules.condition IS 'SQL condition over score, previous_score, band, version and the customer''s columns';
+COMMENT ON COLUMN churn.alert_rules.cooldown IS 'time in which a customer raises the alert once at most';
+COMMENT ON COLUMN churn.alert_rules.created_by IS 'role that added it';
+COMMENT ON COLUMN churn.alert_rules.created_at IS 'when it was added';
+
+CREATE TABLE churn.alerts (
+	alert_id bigint GENERATED ALWAYS AS IDENTITY,
+	rule_id int NOT NULL,
+	rule text NOT NULL,
+	model text NOT NULL,
+	customer_key text NOT NULL,
+	version int NOT NULL,
+	score double precision NOT NULL,
+	previous_score double precision,
+	band text NOT NULL,
+	raised_at timestamptz NOT NULL,
+	lsn pg_lsn,
+	taken_at timestamptz,
+	taken_by name,
+	CONSTRAINT alerts_pkey PRIMARY KEY (alert_id)
+);
+CREATE INDEX alerts_customer_idx ON churn.alerts (customer_key, rule_id, raised_at);
+CREATE INDEX alerts_open_idx ON churn.alerts (alert_id) WHERE taken_at IS NULL;
+COMMENT ON TABLE churn.alerts IS 'customers for whom a rule''s condition came true';
+COMMENT ON COLUMN churn.alerts.alert_id IS 'number of the alert';
+COMMENT ON COLUMN churn.alerts.rule_id IS 'number of the rule';
+COMMENT ON COLUMN churn.alerts.rule IS 'its name';
+COMMENT ON COLUMN churn.alerts.model IS 'name of the model';
+COMMENT ON COLUMN churn.alerts.customer_key IS 'key of the customer, as text';
+COMMENT ON COLUMN churn.alerts.version IS 'version that gave the score';
+COMMENT ON COLUMN churn.alerts.score IS 'probability of churn, 0 to 1';
+COMMENT ON COLUMN churn.alerts.previous_score IS 'the score before, or null';
+COMMENT ON COLUMN churn.alerts.band IS 'high, medium or low';
+COMMENT ON COLUMN churn.alerts.raised_at IS 'when it was raised';
+COMMENT ON COLUMN churn.alerts.lsn IS 'write-ahead log position of the change; null for a rescan';
+COMMENT ON COLUMN churn.alerts.taken_at IS 'when churn_take_alerts() handed it out, or null';
+COMMENT ON COLUMN churn.alerts.taken_by IS 'session role that took it';
+
 SELECT pg_catalog.pg_extension_config_dump('churn.models', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.models_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.model_versions', '');
@@ -368,6 +541,14 @@ SELECT pg_catalog.pg_extension_config_dump('churn.deployments_deployment_id_seq'
 SELECT pg_catalog.pg_extension_config_dump('churn.predictions', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues_issue_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.watches', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.prediction_log', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.errors', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.errors_error_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.alert_rules', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.alert_rules_rule_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.alerts', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.alerts_alert_id_seq', '');
 
 --
 -- 2. Scoring
@@ -655,6 +836,9 @@ BEGIN
 		DELETE FROM churn.deployments d WHERE d.model_id = m.model_id;
 		DELETE FROM churn.predictions p WHERE p.model = m.name;
 		DELETE FROM churn.data_issues i WHERE i.model = m.name;
+		DELETE FROM churn.watches w WHERE w.model = m.name;
+		DELETE FROM churn.rescans r WHERE r.model = m.name;
+		DELETE FROM churn.alert_rules r WHERE r.model = m.name;
 		RETURN;
 	END IF;
 	PERFORM churn.require_version(m.name, churn_drop_model.version);
@@ -1123,7 +1307,112 @@ COMMENT ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) IS
 'scores the labelled rows of a source, the model''s own test rows by default, and measures the scores, with 95 % bootstrap intervals';
 
 --
--- 7. Privileges
+-- 7. Live rescoring
+--
+
+CREATE FUNCTION churn_watch(model text, relation text DEFAULT NULL,
+							key text DEFAULT NULL,
+							allow_deletes boolean DEFAULT true,
+							reasons int DEFAULT 0)
+RETURNS void
+AS 'MODULE_PATHNAME', 'churn_watch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION churn_watch(text, text, text, boolean, int) IS
+'from the commit on, changes of a table (the model''s source by default) are rescored live; key is the column that identifies the customer';
+
+CREATE FUNCTION churn_unwatch(model text, relation text DEFAULT NULL)
+RETURNS int
+AS 'MODULE_PATHNAME', 'churn_unwatch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION churn_unwatch(text, text) IS
+'ends live rescoring of a table or, without one, of all the model''s tables; returns how many';
+
+-- Makes the log's partitions of today and the next two days and drops those
+-- that are older than the retention.  Called by the worker as the owner.
+CREATE FUNCTION churn.maintain_log(retention interval)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+	day date;
+	partition text;
+BEGIN
+	FOR day IN SELECT today + i FROM generate_series(0, 2) AS i LOOP
+		partition := 'prediction_log_' || to_char(day, 'YYYYMMDD');
+		IF to_regclass('churn.' || partition) IS NULL THEN
+			EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS)', partition);
+			EXECUTE format('ALTER TABLE churn.prediction_log ATTACH PARTITION churn.%I FOR VALUES FROM (%L) TO (%L)',
+				partition, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
+		END IF;
+	END LOOP;
+	FOR partition IN
+		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'churn.prediction_log'::regclass
+			AND c.relname ~ '^prediction_log_[0-9]{8}$'
+			AND to_date(right(c.relname, 8), 'YYYYMMDD') < (clock_timestamp() - retention) AT TIME ZONE 'UTC' - interval '1 day'
+	LOOP
+		EXECUTE format('DROP TABLE churn.%I', partition);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_log(interval) IS
+'internal: makes partitions of churn.prediction_log ahead and drops old ones';
+
+CREATE FUNCTION churn_add_alert_rule(model text, condition text,
+									 cooldown interval DEFAULT '0',
+									 name text DEFAULT NULL)
+RETURNS int
+AS 'MODULE_PATHNAME', 'churn_add_alert_rule'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION churn_add_alert_rule(text, text, interval, text) IS
+'raises an alert when live rescoring writes a score for which the condition holds; the condition sees score, previous_score, band, version and the customer''s columns';
+
+CREATE FUNCTION churn_drop_alert_rule(model text, name text)
+RETURNS void
+LANGUAGE plpgsql STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	m churn.models := churn.lock_model(churn_drop_alert_rule.model);
+BEGIN
+	DELETE FROM churn.alert_rules r
+		WHERE r.model = m.name AND r.name = churn_drop_alert_rule.name;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'undefined_object',
+			MESSAGE = format('model "%s" has no alert rule "%s"', m.name, churn_drop_alert_rule.name),
+			HINT = 'The table churn.alert_rules lists the rules.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION churn_drop_alert_rule(text, text) IS
+'drops an alert rule; its alerts stay';
+
+CREATE FUNCTION churn_take_alerts(n int DEFAULT 100, model text DEFAULT NULL)
+RETURNS SETOF churn.alerts
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH open AS (
+		SELECT o.alert_id FROM churn.alerts o
+		WHERE o.taken_at IS NULL
+			AND (churn_take_alerts.model IS NULL OR o.model = churn_take_alerts.model)
+		ORDER BY o.alert_id LIMIT greatest(churn_take_alerts.n, 0)
+		FOR UPDATE SKIP LOCKED),
+	taken AS (
+		UPDATE churn.alerts a
+		SET taken_at = clock_timestamp(), taken_by = session_user
+		FROM open o WHERE a.alert_id = o.alert_id
+		RETURNING a.*)
+	SELECT * FROM taken ORDER BY alert_id;
+$$;
+COMMENT ON FUNCTION churn_take_alerts(int, text) IS
+'hands out up to n alerts that nobody took yet, the oldest first; rolled back, they are handed out again';
+
+--
+-- 8. Privileges
 --
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.
@@ -1137,6 +1426,12 @@ REVOKE ALL ON FUNCTION churn_drop_model(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_export(text, int, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_sql(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_import(text, bytea, jsonb, text, text, text, text, double precision, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_watch(text, text, text, boolean, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_unwatch(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_add_alert_rule(text, text, interval, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_drop_alert_rule(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_take_alerts(int, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_log(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.deploy(text, int, text, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.lock_model(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.require_version(text, int) FROM PUBLIC;

@@ -4,52 +4,22 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "attempt.h"
 #include "compat.h"
 #include "features.h"
 #include "train.h"
 
 /*
- * Calls a function that may fail at any depth, in a subtransaction.  NULL if
- * all went well; else the error, whose traces are gone.
- */
-static ErrorData *
-attempt(void (*action) (ChurnTraining *), ChurnTraining *training)
-{
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(training->context);
-	PG_TRY();
-	{
-		action(training);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(training->context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(training->context);
-	CurrentResourceOwner = owner;
-	return error;
-}
-
-/*
  * Loads the champion.
  */
 static void
-load(ChurnTraining *training)
+load(void *arg)
 {
+	ChurnTraining *training = arg;
 	ChurnModelRow *present = training->registration.present;
 
 	training->champion = churn_registry_resolve(present->name,
@@ -63,8 +33,9 @@ load(ChurnTraining *training)
  * it needs.
  */
 static void
-find_columns(ChurnTraining *training)
+find_columns(void *arg)
 {
+	ChurnTraining *training = arg;
 	ChurnVersion *champion = training->champion;
 	ChurnRowMap *map = churn_row_map(champion->model, champion->name,
 									 training->source->desc,
@@ -134,7 +105,8 @@ churn_training_champion(ChurnTraining *training)
 
 	if (present == NULL || present->champion == 0)
 		return;
-	error = attempt(load, training);
+	MemoryContextSwitchTo(training->context);
+	error = churn_attempt(load, training);
 	if (error != NULL)
 	{
 		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
@@ -147,7 +119,7 @@ churn_training_champion(ChurnTraining *training)
 		training->champion = NULL;
 		return;
 	}
-	error = attempt(find_columns, training);
+	error = churn_attempt(find_columns, training);
 	if (error == NULL)
 		return;
 	if (!is_misfit(error))

@@ -60,4 +60,38 @@ churn_column_is_virtual(Form_pg_attribute att)
 	pgstat_fetch_stat_local_beentry(index)
 #endif
 
+/* 17: tuples of decoded changes are plain HeapTuples. */
+#if PG_VERSION_NUM >= 170000
+#define churn_change_new(change) ((change)->data.tp.newtuple)
+#define churn_change_old(change) ((change)->data.tp.oldtuple)
+#else
+#define churn_change_new(change) \
+	((change)->data.tp.newtuple ? &(change)->data.tp.newtuple->tuple : NULL)
+#define churn_change_old(change) \
+	((change)->data.tp.oldtuple ? &(change)->data.tp.oldtuple->tuple : NULL)
+#endif
+
+/*
+ * Replication slots: 17 asks whether the slot is one of failover or synced, 18
+ * whether an invalidated slot is an error; 16 gives reasons of invalidation.
+ */
+#if PG_VERSION_NUM >= 170000
+#define churn_slot_create(name) \
+	ReplicationSlotCreate(name, true, RS_EPHEMERAL, false, false, false)
+#else
+#define churn_slot_create(name) \
+	ReplicationSlotCreate(name, true, RS_EPHEMERAL, false)
+#endif
+#if PG_VERSION_NUM >= 180000
+#define churn_slot_acquire(name) ReplicationSlotAcquire(name, false, true)
+#else
+#define churn_slot_acquire(name) ReplicationSlotAcquire(name, false)
+#endif
+#if PG_VERSION_NUM >= 160000
+#define churn_slot_is_invalid(data) ((data)->invalidated != RS_INVAL_NONE)
+#else
+#define churn_slot_is_invalid(data) \
+	(!XLogRecPtrIsInvalid((data)->invalidated_at))
+#endif
+
 #endif							/* CHURN_COMPAT_H */

@@ -1,0 +1,77 @@
+/*
+ * stream_errors.c
+ *		Rows of churn.errors.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/elog.h"
+#include "utils/pg_lsn.h"
+
+#include "compat.h"
+#include "role.h"
+#include "stream_errors.h"
+
+/*
+ * A text parameter, or NULL.
+ */
+static Datum
+text_or_null(const char *string, char *is_null)
+{
+	*is_null = string == NULL ? 'n' : ' ';
+	return string == NULL ? (Datum) 0 : CStringGetTextDatum(string);
+}
+
+/*
+ * Writes a row of churn.errors; see stream_errors.h.
+ */
+void
+churn_stream_error_row(const char *kind, const char *model,
+					   const char *relation, const char *key, XLogRecPtr lsn,
+					   const ErrorData *error)
+{
+	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, LSNOID,
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[9];
+	char		nulls[9];
+	ChurnRole	saved;
+
+	values[0] = text_or_null(kind, &nulls[0]);
+	values[1] = text_or_null(model, &nulls[1]);
+	values[2] = text_or_null(relation, &nulls[2]);
+	values[3] = text_or_null(key, &nulls[3]);
+	values[4] = LSNGetDatum(lsn);
+	nulls[4] = XLogRecPtrIsInvalid(lsn) ? 'n' : ' ';
+	values[5] = text_or_null(unpack_sql_state(error->sqlerrcode), &nulls[5]);
+	values[6] = text_or_null(error->message != NULL ? error->message :
+							 "unknown error", &nulls[6]);
+	values[7] = text_or_null(error->detail, &nulls[7]);
+	values[8] = text_or_null(error->hint, &nulls[8]);
+	saved = churn_role_become_owner();
+	SPI_execute_with_args("INSERT INTO churn.errors (kind, model, relation,"
+						  " customer_key, lsn, sqlstate, message, detail, hint)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+						  lengthof(types), types, values, nulls, false, 0);
+	churn_role_restore(saved);
+}
+
+/*
+ * The same for what is no error of a statement.
+ */
+void
+churn_stream_error_text(const char *kind, const char *model,
+						const char *relation, int sqlstate,
+						const char *message, const char *detail,
+						const char *hint)
+{
+	ErrorData	error = {0};
+
+	error.sqlerrcode = sqlstate;
+	error.message = unconstify(char *, message);
+	error.detail = unconstify(char *, detail);
+	error.hint = unconstify(char *, hint);
+	churn_stream_error_row(kind, model, relation, NULL, InvalidXLogRecPtr,
+						   &error);
+}

@@ -1,0 +1,24 @@
+/*
+ * stream_errors.h
+ *		Rows of churn.errors.
+ */
+#ifndef CHURN_STREAM_ERRORS_H
+#define CHURN_STREAM_ERRORS_H
+
+#include "access/xlogdefs.h"
+
+/*
+ * Writes a row of churn.errors within the present transaction, in which SPI is
+ * connected.  What does not apply is NULL or InvalidXLogRecPtr.
+ */
+extern void churn_stream_error_row(const char *kind, const char *model,
+								   const char *relation, const char *key,
+								   XLogRecPtr lsn, const ErrorData *error);
+
+/* The same for what is no error of a statement. */
+extern void churn_stream_error_text(const char *kind, const char *model,
+									const char *relation, int sqlstate,
+									const char *message, const char *detail,
+									const char *hint);
+
+#endif							/* CHURN_STREAM_ERRORS_H */

@@ -1,0 +1,286 @@
+/*
+ * stream_position.c
+ *		The replication slot of a stream worker, and how far it has come.
+ *
+ * How far it has come is a row of churn.stream_position, written in the
+ * transaction that writes the predictions; the slot follows later.  So
+ * the row is the truth, and the slot only keeps the write-ahead log.  It counts
+ * for nothing where the slot is not the one it was written for: then there may
+ * be a gap between the two, and all customers have to be scored.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlogutils.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "replication/decode.h"
+#include "replication/slot.h"
+#include "storage/latch.h"
+#include "storage/procarray.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/pg_lsn.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+#include "role.h"
+#include "stream_position.h"
+#include "stream_watch.h"
+
+/* Milliseconds between looks at the transactions that run. */
+#define LOOK_AGAIN		200
+
+/* What is on record of the slot. */
+typedef struct Position
+{
+	bool		found;
+	XLogRecPtr	created;
+	XLogRecPtr	lsn;
+} Position;
+
+/*
+ * Reads the row of churn.stream_position of this database.
+ */
+static Position
+read_position(void)
+{
+	Oid			types[] = {NAMEOID, TEXTOID};
+	Datum		values[2];
+	Position	position = {false, InvalidXLogRecPtr, InvalidXLogRecPtr};
+	ChurnRole	saved;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	saved = churn_role_become_owner();
+	values[0] = DirectFunctionCall1(namein, CStringGetDatum(churn_stream_slot_name(MyDatabaseId)));
+	values[1] = CStringGetTextDatum(churn_stream_home());
+	SPI_execute_with_args("SELECT created_lsn, lsn FROM churn.stream_position"
+						  " WHERE slot = $1 AND home = $2",
+						  2, types, values, NULL, true, 1);
+	if (SPI_processed > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+
+		position.found = true;
+		position.created = DatumGetLSN(SPI_getbinval(row, desc, 1, &isnull));
+		position.lsn = DatumGetLSN(SPI_getbinval(row, desc, 2, &isnull));
+	}
+	churn_role_restore(saved);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return position;
+}
+
+/*
+ * What is wrong with the slot, for a position; NULL if nothing is.
+ */
+static const char *
+find_fault(const ReplicationSlot *slot, const Position *position)
+{
+	ReplicationSlotPersistentData data;
+
+	if (slot == NULL)
+		return position->found ? "the replication slot is gone" :
+			"the replication slot is new";
+	SpinLockAcquire(&unconstify(ReplicationSlot *, slot)->mutex);
+	data = slot->data;
+	SpinLockRelease(&unconstify(ReplicationSlot *, slot)->mutex);
+	if (churn_slot_is_invalid(&data))
+		return "the server invalidated the replication slot";
+	if (data.database != MyDatabaseId ||
+		strcmp(NameStr(data.plugin), "churn") != 0)
+		return "the replication slot is somebody else's";
+	if (!position->found)
+		return "the position is unknown";
+	if (data.confirmed_flush > position->lsn ||
+		data.confirmed_flush < position->created)
+		return "the replication slot is not the one of the position";
+	return NULL;
+}
+
+/*
+ * Lets this session use the output plugin, where the server wants it listed.
+ * The library was preloaded by the administrator, so this grants nothing.
+ */
+static void
+allow_plugin(void)
+{
+	const char *list = GetConfigOption("output_plugin_libraries", true, false);
+
+	if (list == NULL || strstr(list, "churn") != NULL)
+		return;
+	SetConfigOption("output_plugin_libraries",
+					list[0] != '\0' ? psprintf("%s, churn", list) : "churn",
+					PGC_SUSET, PGC_S_SESSION);
+}
+
+/*
+ * Waits until no transaction runs that is older than the slot that was
+ * dropped since it held too much WAL: a new one would hold as much.
+ */
+static void
+wait_for_old_transactions(ChurnStreamEntry *entry)
+{
+	FullTransactionId after;
+
+	SpinLockAcquire(&entry->mutex);
+	after = entry->slot_after;
+	SpinLockRelease(&entry->mutex);
+	while (FullTransactionIdIsValid(after))
+	{
+		TransactionId oldest = GetOldestActiveTransactionId();
+
+		if (!TransactionIdPrecedes(oldest, XidFromFullTransactionId(after)))
+			break;
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOOK_AGAIN, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+/*
+ * Makes the slot, which waits for transactions that run; returns where it
+ * begins.  It vanishes with an error until churn_position_create().  Inside a
+ * transaction, since a decoding context that is made outside of one hides the
+ * process's snapshots from VACUUM.
+ */
+static XLogRecPtr
+create_slot(void)
+{
+	LogicalDecodingContext *ctx;
+
+	StartTransactionCommand();
+	CheckLogicalDecodingRequirements();
+	allow_plugin();
+	churn_slot_create(churn_stream_slot_name(MyDatabaseId));
+	ctx = CreateInitDecodingContext("churn", NIL, false, InvalidXLogRecPtr,
+									XL_ROUTINE(.page_read = read_local_xlog_page,
+											   .segment_open = wal_segment_open,
+											   .segment_close = wal_segment_close),
+									NULL, NULL, NULL);
+	DecodingContextFindStartpoint(ctx);
+	FreeDecodingContext(ctx);
+	CommitTransactionCommand();
+	return MyReplicationSlot->data.confirmed_flush;
+}
+
+/*
+ * Takes the slot; see stream_position.h.
+ */
+void
+churn_position_take(ChurnStreamEntry *entry, XLogRecPtr *lsn,
+					const char **why)
+{
+	const char *name = churn_stream_slot_name(MyDatabaseId);
+	Position	position = read_position();
+	ReplicationSlot *slot = SearchNamedReplicationSlot(name, true);
+
+	*why = find_fault(slot, &position);
+	if (*why == NULL)
+	{
+		allow_plugin();
+		churn_slot_acquire(name);
+		*lsn = position.lsn;
+		return;
+	}
+	if (slot != NULL)
+		ReplicationSlotDrop(name, false);
+	wait_for_old_transactions(entry);
+	*lsn = create_slot();
+}
+
+/*
+ * Notes that all that committed before lsn is rescored.
+ */
+void
+churn_position_write(XLogRecPtr lsn)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[] = {NAMEOID, LSNOID};
+	Datum		values[2];
+
+	if (plan == NULL)
+	{
+		plan = SPI_prepare("UPDATE churn.stream_position SET lsn = $2"
+						   " WHERE slot = $1", 2, types);
+		SPI_keepplan(plan);
+	}
+	values[0] = DirectFunctionCall1(namein, CStringGetDatum(churn_stream_slot_name(MyDatabaseId)));
+	values[1] = LSNGetDatum(lsn);
+	SPI_execute_plan(plan, values, NULL, false, 0);
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the row of churn.stream_position is gone"),
+				 errhint("The worker makes a new one and scores all customers.")));
+}
+
+/*
+ * Notes where a new slot begins.
+ */
+void
+churn_position_create(XLogRecPtr lsn)
+{
+	Oid			types[] = {NAMEOID, TEXTOID, LSNOID};
+	Datum		values[3];
+
+	values[0] = DirectFunctionCall1(namein, CStringGetDatum(churn_stream_slot_name(MyDatabaseId)));
+	values[1] = CStringGetTextDatum(churn_stream_home());
+	values[2] = LSNGetDatum(lsn);
+	SPI_execute("DELETE FROM churn.stream_position", false, 0);
+	SPI_execute_with_args("INSERT INTO churn.stream_position"
+						  " (slot, home, created_lsn, lsn) VALUES ($1, $2, $3, $3)",
+						  3, types, values, NULL, false, 0);
+}
+
+/*
+ * Drops the slot, if it is ours.
+ */
+void
+churn_position_drop(void)
+{
+	const char *name = churn_stream_slot_name(MyDatabaseId);
+	ReplicationSlot *slot;
+
+	if (MyReplicationSlot != NULL)
+	{
+		ReplicationSlotDropAcquired();
+		return;
+	}
+	slot = SearchNamedReplicationSlot(name, true);
+	if (slot != NULL && slot->data.database == MyDatabaseId &&
+		strcmp(NameStr(slot->data.plugin), "churn") == 0)
+		ReplicationSlotDrop(name, false);
+}
+
+/*
+ * Begins to decode.  The slot starts earlier than position, and what was
+ * committed before that is skipped.
+ */
+LogicalDecodingContext *
+churn_position_decode(XLogRecPtr position)
+{
+	MemoryContext old;
+	LogicalDecodingContext *ctx;
+
+	StartTransactionCommand();
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	ctx = CreateDecodingContext(position, NIL, false,
+								XL_ROUTINE(.page_read = read_local_xlog_page,
+										   .segment_open = wal_segment_open,
+										   .segment_close = wal_segment_close),
+								NULL, NULL, NULL);
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+	XLogBeginRead(ctx->reader, MyReplicationSlot->data.restart_lsn);
+	return ctx;
+}

@@ -1,0 +1,188 @@
+/*
+ * stream_tape.c
+ *		Changes between decoding and scoring.
+ *
+ * A transaction may have changed more customers than fit into memory, and all
+ * of its changes come before any can be written.  What does not fit
+ * into churn.batch_memory goes to a temporary file, which outlives the
+ * transactions in which changes are decoded.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "stream_shared.h"
+#include "stream_tape.h"
+
+/* Bytes of the buffer when it is made. */
+#define FIRST_SIZE		65536
+
+/*
+ * Makes an empty tape.
+ */
+ChurnTape *
+churn_tape_create(MemoryContext context)
+{
+	ChurnTape  *tape = MemoryContextAllocZero(context, sizeof(ChurnTape));
+
+	tape->context = context;
+	tape->size = FIRST_SIZE;
+	tape->buffer = MemoryContextAlloc(context, tape->size);
+	return tape;
+}
+
+/*
+ * Moves the buffer's changes to the file.
+ */
+static void
+spill(ChurnTape *tape)
+{
+	if (tape->file == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(tape->context);
+
+		tape->file = BufFileCreateTemp(true);
+		MemoryContextSwitchTo(old);
+	}
+	BufFileWrite(tape->file, tape->buffer, tape->used);
+	tape->in_file = tape->changes;
+	tape->used = 0;
+}
+
+/*
+ * Makes room for that many bytes more in the buffer.
+ */
+static void
+make_room(ChurnTape *tape, Size length)
+{
+	Size		limit = Max((Size) churn_batch_memory * 1024, FIRST_SIZE);
+
+	if (tape->used + length <= tape->size)
+		return;
+	if (tape->used > 0 && tape->used + length > limit)
+		spill(tape);
+	while (tape->used + length > tape->size)
+	{
+		tape->size *= 2;
+		tape->buffer = repalloc_huge(tape->buffer, tape->size);
+	}
+}
+
+/*
+ * Appends a change.
+ */
+void
+churn_tape_put(ChurnTape *tape, const ChurnChange *change)
+{
+	Size		key_size = MAXALIGN(change->key_length);
+	Size		tuple_size = MAXALIGN(change->tuple_length);
+	Size		length = MAXALIGN(sizeof(ChurnChange)) + key_size + tuple_size;
+	char	   *place;
+
+	make_room(tape, length);
+	place = tape->buffer + tape->used;
+	memcpy(place, change, sizeof(ChurnChange));
+	place += MAXALIGN(sizeof(ChurnChange));
+	memcpy(place, change->key, change->key_length);
+	if (change->tuple_length > 0)
+		memcpy(place + key_size, change->tuple, change->tuple_length);
+	tape->used += length;
+	tape->changes++;
+}
+
+/*
+ * Begins to read.
+ */
+void
+churn_tape_rewind(ChurnTape *tape)
+{
+	tape->read = 0;
+	if (tape->file != NULL && BufFileSeek(tape->file, 0, 0L, SEEK_SET) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not rewind the temporary file of changes: %m")));
+}
+
+/*
+ * Reads bytes of the file.
+ */
+static void
+read_file(ChurnTape *tape, void *place, Size length)
+{
+	if (BufFileRead(tape->file, place, length) != length)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read the temporary file of changes: %m")));
+}
+
+/*
+ * Reads the next change; false at the end.
+ */
+bool
+churn_tape_next(ChurnTape *tape, ChurnChange *change)
+{
+	char	   *rest;
+	Size		key_size;
+
+	if (tape->in_file > 0)
+	{
+		char		header[MAXALIGN(sizeof(ChurnChange))];
+		Size		length;
+
+		read_file(tape, header, sizeof(header));
+		memcpy(change, header, sizeof(ChurnChange));
+		length = MAXALIGN(change->key_length) + MAXALIGN(change->tuple_length);
+		if (length > tape->scratch_size)
+		{
+			if (tape->scratch != NULL)
+				pfree(tape->scratch);
+			tape->scratch = NULL;
+			tape->scratch = MemoryContextAllocHuge(tape->context, length);
+			tape->scratch_size = length;
+		}
+		read_file(tape, tape->scratch, length);
+		rest = tape->scratch;
+		tape->in_file--;
+	}
+	else if (tape->read < tape->used)
+	{
+		memcpy(change, tape->buffer + tape->read, sizeof(ChurnChange));
+		rest = tape->buffer + tape->read + MAXALIGN(sizeof(ChurnChange));
+		tape->read += MAXALIGN(sizeof(ChurnChange)) +
+			MAXALIGN(change->key_length) + MAXALIGN(change->tuple_length);
+	}
+	else
+		return false;
+	key_size = MAXALIGN(change->key_length);
+	change->key = rest;
+	change->tuple = change->tuple_length > 0 ?
+		(HeapTupleHeader) (rest + key_size) : NULL;
+	return true;
+}
+
+/*
+ * Forgets all changes, and gives back what only many of them needed.
+ */
+void
+churn_tape_clear(ChurnTape *tape)
+{
+	if (tape->file != NULL)
+		BufFileClose(tape->file);
+	tape->file = NULL;
+	tape->in_file = 0;
+	tape->used = 0;
+	tape->read = 0;
+	tape->changes = 0;
+	if (tape->scratch != NULL)
+		pfree(tape->scratch);
+	tape->scratch = NULL;
+	tape->scratch_size = 0;
+	if (tape->size > 16 * FIRST_SIZE)
+	{
+		pfree(tape->buffer);
+		tape->buffer = NULL;
+		tape->size = FIRST_SIZE;
+		tape->buffer = MemoryContextAlloc(tape->context, tape->size);
+	}
+}

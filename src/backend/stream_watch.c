@@ -1,0 +1,513 @@
+/*
+ * stream_watch.c
+ *		What a stream worker watches, and for which models.
+ *
+ * The set is read as a whole and replaced as a whole.  That it no longer
+ * holds, the worker learns from the stream itself: changes of churn.watches,
+ * churn.models and churn.alert_rules are decoded like any other, so that a
+ * promotion counts for exactly the changes that were committed after it.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "attempt.h"
+#include "compat.h"
+#include "role.h"
+#include "score.h"
+#include "stream_alerts.h"
+#include "stream_errors.h"
+#include "stream_watch.h"
+
+/* A set is read anew when so many layouts were made for it. */
+#define MOST_LAYOUTS	1000
+
+/* The set that invalidations are for: a process has one. */
+static ChurnWatchSet *current_set = NULL;
+static bool registered = false;
+
+/*
+ * System identifier and database, as churn.watches has it.
+ */
+const char *
+churn_stream_home(void)
+{
+	static char home[64];
+
+	snprintf(home, sizeof(home), UINT64_FORMAT "/%u", GetSystemIdentifier(),
+			 MyDatabaseId);
+	return home;
+}
+
+/*
+ * A relation was altered, or all may have been: what is known of it must be
+ * found anew, and so must the set if the relation is one of its tables.
+ */
+static void
+relation_altered(Datum arg, Oid relid)
+{
+	ChurnWatchSet *set = current_set;
+	ChurnWatchedRelation *entry;
+	HASH_SEQ_STATUS status;
+	ListCell   *cell;
+	size_t		i;
+
+	if (set == NULL)
+		return;
+	if (!OidIsValid(relid))
+	{
+		set->stale = true;
+		hash_seq_init(&status, set->relations);
+		while ((entry = hash_seq_search(&status)) != NULL)
+			entry->valid = false;
+		return;
+	}
+	for (i = 0; i < lengthof(set->configuring); i++)
+		set->stale |= set->configuring[i] == relid;
+	foreach(cell, set->watches)
+		set->stale |= ((ChurnWatch *) lfirst(cell))->relid == relid;
+	entry = hash_search(set->relations, &relid, HASH_FIND, NULL);
+	if (entry != NULL)
+		entry->valid = false;
+}
+
+/*
+ * The model of that name in the set, or a new one, filled from the row of an
+ * SPI result whose columns are those of read_watches().
+ */
+static ChurnWatchedModel *
+find_model(ChurnWatchSet *set, HeapTuple row, TupleDesc desc)
+{
+	char	   *name = SPI_getvalue(row, desc, 1);
+	ChurnWatchedModel *model;
+	ListCell   *cell;
+	char	   *owner;
+	char	   *value;
+
+	foreach(cell, set->models)
+	{
+		model = lfirst(cell);
+		if (strcmp(model->name, name) == 0)
+			return model;
+	}
+	model = palloc0(sizeof(ChurnWatchedModel));
+	model->name = name;
+	model->champion = (value = SPI_getvalue(row, desc, 8)) ? atoi(value) : 0;
+	owner = SPI_getvalue(row, desc, 9);
+	model->owner = get_role_oid(owner, true);
+	model->source_query = SPI_getvalue(row, desc, 10);
+	model->source_relation = SPI_getvalue(row, desc, 11);
+	model->key = SPI_getvalue(row, desc, 12);
+	model->model_id = atoi(SPI_getvalue(row, desc, 13));
+	model->pending = SPI_getvalue(row, desc, 14);
+	model->scanned_version = (value = SPI_getvalue(row, desc, 15)) ?
+		atoi(value) : 0;
+	model->broken = SPI_getvalue(row, desc, 17) != NULL;
+	model->requests = atoll(SPI_getvalue(row, desc, 19));
+	value = SPI_getvalue(row, desc, 16);
+	model->scanned_day = value != NULL ?
+		DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(value))) : 0;
+	set->models = lappend(set->models, model);
+	return model;
+}
+
+/*
+ * Reads churn.watches and what belongs to it.
+ */
+static void
+read_watches(ChurnWatchSet *set)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(churn_stream_home())};
+	MemoryContext old;
+	uint64		i;
+
+	SPI_execute_with_args(
+						  "SELECT w.model, w.relation, w.key, w.related, w.deletes,"
+						  " w.home = $1, pg_catalog.to_regclass(w.relation)::oid, m.champion,"
+						  " m.owner, m.source_query, m.source_relation, m.key, m.model_id,"
+						  " coalesce(r.pending, CASE WHEN r.model IS NULL THEN 'watched' END),"
+						  " r.version, r.day, r.error, w.reasons,"
+						  " coalesce(r.requests, 0) "
+						  "FROM churn.watches w JOIN churn.models m ON m.name = w.model"
+						  " LEFT JOIN churn.rescans r ON r.model = w.model "
+						  "ORDER BY w.model, w.relation",
+						  1, types, values, NULL, true, 0);
+	old = MemoryContextSwitchTo(set->context);
+	for (i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		ChurnWatch *watch;
+		char	   *relid;
+
+		if (SPI_getvalue(row, desc, 6)[0] != 't')
+		{
+			set->npaused++;
+			continue;
+		}
+		watch = palloc0(sizeof(ChurnWatch));
+		watch->model = find_model(set, row, desc);
+		watch->model->nreasons = Max(watch->model->nreasons,
+									 atoi(SPI_getvalue(row, desc, 18)));
+		watch->relation = SPI_getvalue(row, desc, 2);
+		watch->key = SPI_getvalue(row, desc, 3);
+		watch->related = SPI_getvalue(row, desc, 4)[0] == 't';
+		watch->deletes = SPI_getvalue(row, desc, 5)[0] == 't';
+		relid = SPI_getvalue(row, desc, 7);
+		watch->relid = relid != NULL ? atooid(relid) : InvalidOid;
+		set->watches = lappend(set->watches, watch);
+		set->nwatches++;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Reads the alert rules of a model.
+ */
+static void
+read_rules(ChurnWatchSet *set, ChurnWatchedModel *model)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(model->name)};
+	MemoryContext old;
+	uint64		i;
+
+	SPI_execute_with_args("SELECT rule_id, name, condition, cooldown"
+						  " FROM churn.alert_rules WHERE model = $1 ORDER BY rule_id",
+						  1, types, values, NULL, true, 0);
+	old = MemoryContextSwitchTo(set->context);
+	for (i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		ChurnAlertRule *rule = palloc0(sizeof(ChurnAlertRule));
+		bool		isnull;
+
+		rule->rule_id = atoi(SPI_getvalue(row, desc, 1));
+		rule->name = SPI_getvalue(row, desc, 2);
+		rule->condition = SPI_getvalue(row, desc, 3);
+		rule->cooldown = datumCopy(SPI_getbinval(row, desc, 4, &isnull),
+								   false, sizeof(Interval));
+		model->rules = lappend(model->rules, rule);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Loads the champion of a model and makes room to score with it.
+ */
+static void
+load_version(void *arg)
+{
+	ChurnWatchedModel *model = arg;
+	ChurnWatchSet *set = current_set;
+	ChurnVersion *version;
+	MemoryContext old;
+	const ChurnModel *compiled;
+	uint32		i;
+
+	version = churn_registry_resolve(model->name, model->champion, InvalidOid,
+									 GetActiveSnapshot(), set->context);
+	compiled = version->model;
+	old = MemoryContextSwitchTo(set->context);
+	model->features = palloc(sizeof(float) * Max(compiled->nfeatures, 1));
+	model->workspace = palloc(churn_predictor_workspace(version->predictor) + 32);
+	model->workspace = (void *) TYPEALIGN(32, model->workspace);
+	MemoryContextSwitchTo(old);
+	for (i = 0; i < compiled->nfeatures; i++)
+		model->uses_ages |= compiled->as_of != CHURN_AS_OF_COLUMN &&
+			compiled->features[i].kind == CHURN_FEATURE_AGE;
+	model->version = version;
+}
+
+/*
+ * Finds out which of a model's changes could be scored, and whether all of
+ * its customers have to be.
+ */
+static void
+complete_model(ChurnWatchSet *set, ChurnWatchedModel *model)
+{
+	ErrorData  *error;
+
+	read_rules(set, model);
+	if (model->champion == 0)
+		return;
+	error = churn_attempt(load_version, model);
+	if (error != NULL)
+		churn_stream_error_row("model", model->name, NULL, NULL,
+							   InvalidXLogRecPtr, error);
+	else if (model->pending == NULL &&
+			 model->scanned_version != model->champion)
+		model->pending = MemoryContextStrdup(set->context,
+											 CHURN_NEW_VERSION);
+}
+
+/*
+ * The table of known relations.
+ */
+static HTAB *
+create_relations(MemoryContext context)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(ChurnWatchedRelation);
+	ctl.hcxt = context;
+	return hash_create("churn watched relations", 64, &ctl,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/*
+ * Reads the set; see stream_watch.h.  SPI must be connected.
+ */
+ChurnWatchSet *
+churn_watch_set_load(MemoryContext parent)
+{
+	static const char *const tables[] = {"watches", "models", "alert_rules"};
+	MemoryContext context = AllocSetContextCreate(parent, "churn watch set",
+												  ALLOCSET_DEFAULT_SIZES);
+	ChurnWatchSet *set = MemoryContextAllocZero(context,
+												sizeof(ChurnWatchSet));
+	Oid			schema = get_namespace_oid("churn", true);
+	ListCell   *cell;
+	ChurnRole	saved;
+	size_t		i;
+
+	set->context = context;
+	set->relations = create_relations(context);
+	if (!registered)
+		CacheRegisterRelcacheCallback(relation_altered, (Datum) 0);
+	registered = true;
+	current_set = set;
+	if (!OidIsValid(schema) ||
+		!OidIsValid(get_relname_relid("stream_position", schema)))
+		return set;
+	for (i = 0; i < lengthof(tables); i++)
+		set->configuring[i] = get_relname_relid(tables[i], schema);
+	set->exists = true;
+	saved = churn_role_become_owner();
+	read_watches(set);
+	foreach(cell, set->models)
+		complete_model(set, lfirst(cell));
+	churn_role_restore(saved);
+	return set;
+}
+
+/*
+ * Frees a set.
+ */
+void
+churn_watch_set_free(ChurnWatchSet *set)
+{
+	ListCell   *cell;
+
+	if (current_set == set)
+		current_set = NULL;
+	foreach(cell, set->models)
+	{
+		ChurnWatchedModel *model = lfirst(cell);
+
+		if (model->read_plan != NULL)
+			SPI_freeplan(model->read_plan);
+	}
+	MemoryContextDelete(set->context);
+}
+
+/*
+ * Prepares a reading of rows of desc; see stream_watch.h.
+ */
+void
+churn_reading_init(ChurnReading *reading, ChurnWatchedModel *model,
+				   TupleDesc desc, const char *key)
+{
+	reading->model = model;
+	reading->desc = desc;
+	reading->key_column = churn_find_column(desc, key);
+	reading->values = palloc0(sizeof(Datum) *
+							  (desc->natts + CHURN_ALERT_COLUMNS));
+	reading->nulls = palloc0(sizeof(bool) *
+							 (desc->natts + CHURN_ALERT_COLUMNS));
+}
+
+/*
+ * The text of a key.  Its output function is looked up at the first.
+ */
+char *
+churn_reading_key(ChurnReading *reading, Datum value)
+{
+	if (!reading->outputs)
+	{
+		Oid			type = TupleDescAttr(reading->desc,
+										 reading->key_column)->atttypid;
+		Oid			output;
+		bool		is_varlena;
+
+		getTypeOutputInfo(type, &output, &is_varlena);
+		fmgr_info_cxt(output, &reading->key_output,
+					  GetMemoryChunkContext(reading->values));
+		reading->outputs = true;
+	}
+	return OutputFunctionCall(&reading->key_output, value);
+}
+
+/*
+ * Finds the columns that the model needs; see stream_watch.h.
+ */
+void
+churn_reading_prepare(ChurnReading *reading)
+{
+	ChurnVersion *version = reading->model->version;
+
+	if (reading->map == NULL)
+		reading->map = churn_row_map(version->model, version->name,
+									 reading->desc,
+									 GetMemoryChunkContext(reading->values));
+}
+
+/*
+ * Scores the row in values and nulls; see stream_watch.h.
+ */
+double
+churn_reading_score(ChurnReading *reading)
+{
+	ChurnWatchedModel *model = reading->model;
+	ChurnVersion *version = model->version;
+
+	reading->map->as_of_day = churn_statement_day();
+	churn_row_encode(reading->map, reading->values, reading->nulls,
+					 model->features);
+	return churn_score_of_margin(version,
+								 churn_predictor_margin(version->predictor,
+														model->features,
+														model->workspace));
+}
+
+/*
+ * The columns of a table that a model reads, by their names.  With
+ * transforms or alert rules, which may read any, that is all of them.
+ */
+static Bitmapset *
+needed_columns(const ChurnWatchedModel *model, TupleDesc desc)
+{
+	const ChurnModel *compiled = model->version ? model->version->model : NULL;
+	Bitmapset  *needed = NULL;
+	bool		all = model->rules != NIL;
+	uint32		i;
+	int			column;
+
+	for (i = 0; compiled != NULL && i < compiled->nfeatures; i++)
+	{
+		all |= compiled->features[i].transform != NULL;
+		column = churn_find_column(desc, compiled->features[i].name);
+		if (column >= 0)
+			needed = bms_add_member(needed, column);
+	}
+	if (compiled != NULL && compiled->as_of == CHURN_AS_OF_COLUMN)
+	{
+		column = churn_find_column(desc, compiled->as_of_column);
+		if (column >= 0)
+			needed = bms_add_member(needed, column);
+	}
+	for (column = 0; all && column < desc->natts; column++)
+		needed = bms_add_member(needed, column);
+	return needed;
+}
+
+/*
+ * The table that a table is a partition or a child of, under the snapshot
+ * that catalogs are read with at present; InvalidOid if none.
+ */
+static Oid
+parent_of(Oid relid)
+{
+	Relation	inherits = table_open(InheritsRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			parent = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, NULL,
+							  1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+	systable_endscan(scan);
+	table_close(inherits, AccessShareLock);
+	return parent;
+}
+
+/*
+ * Adds the places of the watches of one relation, which is the table itself or
+ * one above it.
+ */
+static void
+add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
+		   TupleDesc desc)
+{
+	ListCell   *cell;
+
+	foreach(cell, set->watches)
+	{
+		ChurnWatch *watch = lfirst(cell);
+		ChurnWatchPlace *place;
+
+		if (watch->relid != watched)
+			continue;
+		place = palloc0(sizeof(ChurnWatchPlace));
+		place->watch = watch;
+		churn_reading_init(&place->reading, watch->model,
+						   CreateTupleDescCopyConstr(desc), watch->key);
+		if (!watch->related)
+			place->needed = needed_columns(watch->model, desc);
+		entry->places = lappend(entry->places, place);
+	}
+}
+
+/*
+ * What is known of a relation; see stream_watch.h.  Outdated places stay until
+ * the set is read anew, since changes that wait point to them.
+ */
+ChurnWatchedRelation *
+churn_watch_set_find(ChurnWatchSet *set, Relation relation)
+{
+	Oid			relid = RelationGetRelid(relation);
+	ChurnWatchedRelation *entry;
+	MemoryContext old;
+	bool		found;
+	Oid			above;
+	size_t		i;
+
+	entry = hash_search(set->relations, &relid, HASH_ENTER, &found);
+	if (found && entry->valid)
+		return entry;
+	entry->valid = false;
+	entry->configures = false;
+	entry->places = NIL;
+	for (i = 0; i < lengthof(set->configuring); i++)
+		entry->configures |= set->configuring[i] == relid;
+	old = MemoryContextSwitchTo(set->context);
+	for (above = relid; OidIsValid(above); above = parent_of(above))
+		add_places(set, entry, above, RelationGetDescr(relation));
+	MemoryContextSwitchTo(old);
+	if (entry->places != NIL && ++set->nlayouts > MOST_LAYOUTS)
+		set->stale = true;
+	entry->valid = true;
+	return entry;
+}

@@ -1,0 +1,412 @@
+/*
+ * watch.c
+ *		churn_watch(), churn_unwatch(), churn_add_alert_rule().
+ *
+ * They only write rows.  The worker learns of them from the stream, like of any
+ * change; for the first watch of a database the launcher is told at commit.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "replication/slot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "features.h"
+#include "registry.h"
+#include "role.h"
+#include "source.h"
+#include "stream_alerts.h"
+#include "stream_shared.h"
+#include "stream_watch.h"
+
+PG_FUNCTION_INFO_V1(churn_watch);
+PG_FUNCTION_INFO_V1(churn_unwatch);
+PG_FUNCTION_INFO_V1(churn_add_alert_rule);
+
+/*
+ * Complains unless the server can stream.
+ */
+static void
+check_server(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tables cannot be watched on a standby"),
+				 errhint("Call churn_watch() on the primary server.")));
+	if (!churn_stream_available())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("churn is not in shared_preload_libraries"),
+				 errhint("Add it there and restart the server: live rescoring needs a background worker.")));
+	if (wal_level < WAL_LEVEL_LOGICAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("live rescoring needs wal_level = logical"),
+				 errhint("Set it in postgresql.conf and restart the server.")));
+	if (max_replication_slots == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("live rescoring needs a replication slot, but max_replication_slots is 0"),
+				 errhint("Raise it in postgresql.conf and restart the server.")));
+}
+
+/*
+ * Complains unless the caller owns the model.
+ */
+static void
+check_model_owner(const ChurnModelRow *model)
+{
+	Oid			owner = get_role_oid(model->owner, true);
+
+	if (!OidIsValid(owner) || !has_privs_of_role(GetUserId(), owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", model->name),
+				 errdetail("It belongs to role \"%s\".", model->owner)));
+}
+
+/*
+ * Complains of a model whose customers could not be told apart or read.
+ */
+static void
+check_model_source(const ChurnModelRow *model)
+{
+	if (model->key == NULL || model->source_query == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" has no %s", model->name,
+						model->source_query == NULL ? "source" : "key"),
+				 errhint("Train or import a version with source and key given.")));
+}
+
+/*
+ * Opens the relation to be watched, by the name given or the model's source.
+ */
+static Relation
+open_watched(const ChurnModelRow *model, const char *name)
+{
+	const char *wanted = name != NULL ? name : model->source_relation;
+	Relation	relation;
+	char		kind;
+
+	if (wanted == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the source of model \"%s\" is a query", model->name),
+				 errhint("Name each table that it depends on, and its column that identifies the customer: churn_watch(model, table, key => column)")));
+	relation = relation_openrv(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(wanted))),
+							   ShareUpdateExclusiveLock);
+	kind = relation->rd_rel->relkind;
+	if (kind == RELKIND_VIEW || kind == RELKIND_MATVIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a view, which has no changes of its own",
+						RelationGetRelationName(relation)),
+				 errhint("Name each table that it depends on, and its column that identifies the customer: churn_watch(model, table, key => column)")));
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table",
+						RelationGetRelationName(relation))));
+	if (relation->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is temporary or unlogged, so its changes are not in the write-ahead log",
+						RelationGetRelationName(relation)),
+				 errhint("ALTER TABLE ... SET LOGGED")));
+	if (IsCatalogRelation(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a system catalog",
+						RelationGetRelationName(relation))));
+	/* decoding passes by row security and privileges of columns */
+	if (!churn_owns_relation(RelationGetRelid(relation), GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
+					   get_relkind_objtype(kind),
+					   RelationGetRelationName(relation));
+	return relation;
+}
+
+/*
+ * Whether deletes and key changes of a table tell the old key.
+ */
+static bool
+tells_old_key(Relation relation, int column)
+{
+	Bitmapset  *identity;
+	bool		tells;
+
+	if (relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL)
+		return true;
+	identity = RelationGetIndexAttrBitmap(relation,
+										  INDEX_ATTR_BITMAP_IDENTITY_KEY);
+	tells = bms_is_member(column + 1 - FirstLowInvalidHeapAttributeNumber,
+						  identity);
+	bms_free(identity);
+	return tells;
+}
+
+/*
+ * Complains of a table, or one below it, whose deletes would not tell the key.
+ */
+static void
+check_deletes(Relation relation, const char *key)
+{
+	List	   *tables = find_all_inheritors(RelationGetRelid(relation),
+											 AccessShareLock, NULL);
+	ListCell   *cell;
+
+	foreach(cell, tables)
+	{
+		Relation	table = relation_open(lfirst_oid(cell), NoLock);
+		int			column = churn_find_column(RelationGetDescr(table), key);
+
+		if (table->rd_rel->relkind == RELKIND_RELATION &&
+			!tells_old_key(table, column))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("deletes from \"%s\" would not tell the key \"%s\"",
+							RelationGetRelationName(table), key),
+					 errdetail("The column is not in the table's replica identity."),
+					 errhint("ALTER TABLE %s ADD PRIMARY KEY (%s), or REPLICA IDENTITY USING INDEX with a unique index on it; or call churn_watch() with allow_deletes => false, and deletes are noticed by rescans only.",
+							 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+														RelationGetRelationName(table)),
+							 quote_identifier(key))));
+		relation_close(table, NoLock);
+	}
+}
+
+/*
+ * Writes the watch.
+ */
+static void
+write_watch(const ChurnModelRow *model, const char *relation, const char *key,
+			bool related, bool deletes, int reasons)
+{
+	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, BOOLOID, BOOLOID, INT4OID,
+	NAMEOID, TEXTOID};
+	Datum		values[8];
+	const char *user = GetUserNameFromId(GetUserId(), false);
+	ChurnRole	saved = churn_role_become_owner();
+
+	values[0] = CStringGetTextDatum(model->name);
+	values[1] = CStringGetTextDatum(relation);
+	values[2] = CStringGetTextDatum(key);
+	values[3] = BoolGetDatum(related);
+	values[4] = BoolGetDatum(deletes);
+	values[5] = Int32GetDatum(reasons);
+	values[6] = DirectFunctionCall1(namein, CStringGetDatum(user));
+	values[7] = CStringGetTextDatum(churn_stream_home());
+	SPI_connect();
+	SPI_execute_with_args("INSERT INTO churn.watches (model, relation, key, related,"
+						  " deletes, reasons, watched_by, home)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+						  " ON CONFLICT (model, relation) DO UPDATE SET key = $3,"
+						  " related = $4, deletes = $5, reasons = $6, watched_by = $7,"
+						  " home = $8, created_at = pg_catalog.clock_timestamp()",
+						  lengthof(types), types, values, NULL, false, 0);
+	SPI_execute_with_args("INSERT INTO churn.rescans AS r (model, pending)"
+						  " VALUES ($1, 'churn_watch()') ON CONFLICT (model)"
+						  " DO UPDATE SET pending = 'churn_watch()',"
+						  " requests = r.requests + 1",
+						  1, types, values, NULL, false, 0);
+	SPI_finish();
+	churn_role_restore(saved);
+}
+
+/*
+ * churn_watch(model text, relation text, key text, allow_deletes boolean,
+ *			   reasons int)
+ */
+Datum
+churn_watch(PG_FUNCTION_ARGS)
+{
+	ChurnModelRow *model;
+	Relation	relation;
+	char	   *name;
+	const char *key;
+	const char *qualified;
+	bool		deletes = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+	int			reasons = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
+	bool		related;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("model must not be null")));
+	if (reasons < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("reasons is %d, but must be at least 0", reasons)));
+	check_server();
+	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								 GetActiveSnapshot(), false);
+	check_model_owner(model);
+	check_model_source(model);
+	name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	relation = open_watched(model, name);
+	qualified = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+										   RelationGetRelationName(relation));
+	related = model->source_relation == NULL ||
+		strcmp(model->source_relation, qualified) != 0;
+	key = PG_ARGISNULL(2) ? model->key :
+		text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (churn_find_column(RelationGetDescr(relation), key) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("key column \"%s\" of %s does not exist", key, qualified),
+				 errhint("%s", churn_column_hint(RelationGetDescr(relation), key))));
+	if (!related && strcmp(key, model->key) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the key of model \"%s\" is \"%s\", not \"%s\"",
+						model->name, model->key, key),
+				 errhint("Leave out key to watch the model's own source.")));
+	if (deletes)
+		check_deletes(relation, key);
+	write_watch(model, qualified, key, related, deletes, reasons);
+	relation_close(relation, NoLock);
+	churn_stream_probe_at_commit();
+	PG_RETURN_VOID();
+}
+
+/*
+ * churn_unwatch(model text, relation text) -> int
+ */
+Datum
+churn_unwatch(PG_FUNCTION_ARGS)
+{
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	char		nulls[2] = {' ', ' '};
+	ChurnModelRow *model;
+	ChurnRole	saved;
+	int			count;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("model must not be null")));
+	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								 GetActiveSnapshot(), false);
+	check_model_owner(model);
+	values[0] = CStringGetTextDatum(model->name);
+	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
+	values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+	SPI_connect();
+	if (!PG_ARGISNULL(1))
+	{
+		/* a name as the caller would write it, or as it is on record */
+		SPI_execute_with_args("SELECT pg_catalog.quote_ident(n.nspname) || '.' ||"
+							  " pg_catalog.quote_ident(c.relname) "
+							  "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+							  " ON n.oid = c.relnamespace "
+							  "WHERE c.oid = pg_catalog.to_regclass($2)",
+							  2, types, values, nulls, true, 1);
+		if (SPI_processed > 0)
+			values[1] = CStringGetTextDatum(SPI_getvalue(SPI_tuptable->vals[0],
+														 SPI_tuptable->tupdesc, 1));
+	}
+	saved = churn_role_become_owner();
+	SPI_execute_with_args("DELETE FROM churn.watches WHERE model = $1"
+						  " AND ($2 IS NULL OR relation = $2)",
+						  2, types, values, nulls, false, 0);
+	count = (int) SPI_processed;
+	SPI_execute_with_args("DELETE FROM churn.rescans r WHERE model = $1 AND NOT EXISTS"
+						  " (SELECT FROM churn.watches w WHERE w.model = r.model)",
+						  1, types, values, NULL, false, 0);
+	churn_role_restore(saved);
+	SPI_finish();
+	if (count == 0)
+		ereport(NOTICE,
+				(errmsg("model \"%s\" has no such watch", model->name),
+				 errhint("The table churn.watches lists them.")));
+	PG_RETURN_INT32(count);
+}
+
+/*
+ * The columns of a model's source.
+ */
+static TupleDesc
+source_columns(const ChurnModelRow *model)
+{
+	SPIPlanPtr	plan = SPI_prepare(model->source_query, 0, NULL);
+	CachedPlanSource *source;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the source: %s",
+			 SPI_result_code_string(SPI_result));
+	source = linitial(SPI_plan_get_plan_sources(plan));
+	return CreateTupleDescCopy(source->resultDesc);
+}
+
+/*
+ * churn_add_alert_rule(model text, condition text, cooldown interval,
+ *						name text) -> int
+ */
+Datum
+churn_add_alert_rule(PG_FUNCTION_ARGS)
+{
+	Oid			types[] = {TEXTOID, TEXTOID, INTERVALOID, TEXTOID, NAMEOID};
+	Datum		values[5];
+	ChurnModelRow *model;
+	ChurnRole	saved;
+	char	   *condition;
+	char	   *name;
+	const char *user = GetUserNameFromId(GetUserId(), false);
+	Datum		rule_id;
+	bool		isnull;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("model and condition must not be null")));
+	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								 GetActiveSnapshot(), false);
+	check_model_owner(model);
+	check_model_source(model);
+	condition = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	name = PG_ARGISNULL(3) ? condition : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	SPI_connect();
+	saved = churn_role_become(get_role_oid(model->owner, false));
+	churn_alert_check(condition, source_columns(model));
+	churn_role_restore(saved);
+	saved = churn_role_become_owner();
+	values[0] = CStringGetTextDatum(model->name);
+	values[1] = CStringGetTextDatum(condition);
+	values[2] = PG_ARGISNULL(2) ?
+		DirectFunctionCall3(interval_in, CStringGetDatum("0"),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)) :
+		PG_GETARG_DATUM(2);
+	values[3] = CStringGetTextDatum(name);
+	values[4] = DirectFunctionCall1(namein, CStringGetDatum(user));
+	SPI_execute_with_args("INSERT INTO churn.alert_rules"
+						  " (model, condition, cooldown, name, created_by)"
+						  " VALUES ($1, $2, $3, $4, $5) RETURNING rule_id",
+						  lengthof(types), types, values, NULL, false, 0);
+	rule_id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+							&isnull);
+	churn_role_restore(saved);
+	SPI_finish();
+	PG_RETURN_DATUM(rule_id);
+}
