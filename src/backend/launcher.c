@@ -169,8 +169,8 @@ forget_databases(void)
 }
 
 /*
- * Notes that a worker we started has ended.  If it never asked for its entry,
- * that is a failure which it could not count itself.
+ * Notes that a worker we started has ended: its place is free.  If it never
+ * asked for its entry, that is a failure which it could not count itself.
  */
 static void
 settle(LaunchedDatabase *known)
@@ -183,6 +183,7 @@ settle(LaunchedDatabase *known)
 		return;
 	pfree(known->handle);
 	known->handle = NULL;
+	no_place_until = 0;
 	churn_stream_lock(LW_EXCLUSIVE);
 	entry = churn_stream_find(known->database);
 	if (entry != NULL && entry->pid == 0 && entry->starts == known->starts)
@@ -274,13 +275,16 @@ prepare_entry(LaunchedDatabase *known)
 }
 
 /*
- * There is no place for a worker: says so once, and has the next attempt wait.
+ * There is no place for a worker: says so once, and returns when to try again.
+ * While others start, theirs may come free in a moment.
  */
-static void
-wait_for_place(TimestampTz now)
+static TimestampTz
+no_place_before(TimestampTz now, int starting)
 {
 	int			seconds = Min(1 << Min(no_place, 6), NO_PLACE_LIMIT);
 
+	if (starting > 0)
+		return TimestampTzPlusMilliseconds(now, 1000);
 	if (no_place++ == 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -288,6 +292,7 @@ wait_for_place(TimestampTz now)
 				 errdetail("All background worker slots are in use."),
 				 errhint("Consider increasing max_worker_processes by one for each database with watches, and one more.")));
 	no_place_until = TimestampTzPlusMilliseconds(now, seconds * 1000);
+	return no_place_until;
 }
 
 /*
@@ -316,12 +321,10 @@ start_worker(LaunchedDatabase *known, TimestampTz now)
 	if (!RegisterDynamicBackgroundWorker(&worker, &known->handle))
 	{
 		known->handle = NULL;
-		wait_for_place(now);
 		return false;
 	}
 	known->probed = true;
 	known->started_at = now;
-	no_place = 0;
 	return true;
 }
 
@@ -360,19 +363,18 @@ start_workers(TimestampTz now)
 		if (starting >= STARTS_AT_A_TIME)
 		{
 			/* one that is through wakes us; this is for one that hangs */
-			next = TimestampTzPlusMilliseconds(now, 1000);
 			hash_seq_term(&status);
-			break;
+			return TimestampTzPlusMilliseconds(now, 1000);
 		}
 		if (!start_worker(known, now))
 		{
-			next = no_place_until;
 			hash_seq_term(&status);
-			break;
+			return no_place_before(now, starting);
 		}
 		if (known->handle != NULL)
 			starting++;
 	}
+	no_place = 0;
 	return next;
 }
 
