@@ -1412,7 +1412,86 @@ COMMENT ON FUNCTION churn_take_alerts(int, text) IS
 'hands out up to n alerts that nobody took yet, the oldest first; rolled back, they are handed out again';
 
 --
--- 8. Privileges
+-- 8. Streaming: status
+--
+
+CREATE FUNCTION churn.stream(OUT pid int, OUT state text, OUT slot name,
+							 OUT watches int, OUT paused int,
+							 OUT applied_lsn pg_lsn,
+							 OUT applied_at timestamptz,
+							 OUT caught_up_at timestamptz,
+							 OUT changes bigint, OUT scored bigint,
+							 OUT written bigint, OUT batches bigint,
+							 OUT last_batch int,
+							 OUT changes_per_second double precision,
+							 OUT scores_per_second double precision,
+							 OUT latency_p50_ms double precision,
+							 OUT latency_p95_ms double precision,
+							 OUT latency_p99_ms double precision,
+							 OUT rescans_pending int, OUT last_error text,
+							 OUT last_error_at timestamptz,
+							 OUT started_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'churn_stream'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1;
+COMMENT ON FUNCTION churn.stream() IS 'what churn.stream_status shows, as the worker of this database reports it';
+
+CREATE VIEW churn.stream_status AS
+	SELECT w.pid, w.state, w.slot, w.watches, w.paused, w.applied_lsn,
+		(greatest(e.lsn, w.applied_lsn) - w.applied_lsn)::bigint AS lag_bytes,
+		CASE WHEN w.applied_lsn >= e.lsn THEN 0
+			ELSE extract(epoch FROM greatest(pg_catalog.clock_timestamp(),
+				w.caught_up_at) - w.caught_up_at)
+		END::double precision AS lag_seconds,
+		w.changes, w.scored, w.written, w.batches, w.last_batch,
+		w.changes_per_second, w.scores_per_second,
+		w.latency_p50_ms, w.latency_p95_ms, w.latency_p99_ms,
+		(greatest(e.lsn, r.restart_lsn) - r.restart_lsn)::bigint AS retained_wal,
+		r.wal_status AS slot_status, w.rescans_pending,
+		CASE WHEN w.state = 'creating slot' THEN pg_catalog.pg_blocking_pids(w.pid)
+		END AS waits_for,
+		w.last_error, w.last_error_at, w.started_at
+	FROM churn.stream() w
+	CROSS JOIN LATERAL (SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+		THEN pg_catalog.pg_current_wal_lsn() END AS lsn OFFSET 0) e
+	LEFT JOIN pg_catalog.pg_replication_slots r ON r.slot_name = w.slot;
+COMMENT ON VIEW churn.stream_status IS 'the stream worker of this database; no row if nothing is watched, on a standby, or if the library is not preloaded';
+COMMENT ON COLUMN churn.stream_status.pid IS 'process of the worker; null while none runs';
+COMMENT ON COLUMN churn.stream_status.state IS 'what it does: stopped, starting, creating slot, catching up, streaming, rescanning or paused';
+COMMENT ON COLUMN churn.stream_status.slot IS 'its replication slot; null while there is none';
+COMMENT ON COLUMN churn.stream_status.watches IS 'watches in force';
+COMMENT ON COLUMN churn.stream_status.paused IS 'watches that wait for churn_watch() to be called again, since this server is a copy of the one they were made in';
+COMMENT ON COLUMN churn.stream_status.applied_lsn IS 'all changes before this position are rescored and committed';
+COMMENT ON COLUMN churn.stream_status.lag_bytes IS 'write-ahead log written since then';
+COMMENT ON COLUMN churn.stream_status.lag_seconds IS 'time since nothing was left to rescore; 0 while nothing is';
+COMMENT ON COLUMN churn.stream_status.changes IS 'changes of watched tables that were decoded';
+COMMENT ON COLUMN churn.stream_status.scored IS 'scores that were found';
+COMMENT ON COLUMN churn.stream_status.written IS 'predictions that were written or deleted';
+COMMENT ON COLUMN churn.stream_status.batches IS 'batches that were committed';
+COMMENT ON COLUMN churn.stream_status.last_batch IS 'changes in the last batch';
+COMMENT ON COLUMN churn.stream_status.changes_per_second IS 'changes a second, of late';
+COMMENT ON COLUMN churn.stream_status.scores_per_second IS 'scores a second, of late';
+COMMENT ON COLUMN churn.stream_status.latency_p50_ms IS 'median time from the commit of a change to that of its score, in milliseconds; null before the first';
+COMMENT ON COLUMN churn.stream_status.latency_p95_ms IS 'the same of the 95th percentile';
+COMMENT ON COLUMN churn.stream_status.latency_p99_ms IS 'the same of the 99th percentile';
+COMMENT ON COLUMN churn.stream_status.retained_wal IS 'write-ahead log that the slot holds, in bytes';
+COMMENT ON COLUMN churn.stream_status.slot_status IS 'the slot''s wal_status in pg_replication_slots; lost if it holds nothing any more';
+COMMENT ON COLUMN churn.stream_status.rescans_pending IS 'models of which all customers are still to be rescored';
+COMMENT ON COLUMN churn.stream_status.waits_for IS 'processes for whose transactions the creation of the slot waits; null at other times';
+COMMENT ON COLUMN churn.stream_status.last_error IS 'message of the last error, shortened; null if there was none';
+COMMENT ON COLUMN churn.stream_status.last_error_at IS 'when that was';
+COMMENT ON COLUMN churn.stream_status.started_at IS 'when the worker started, or the last one did';
+
+CREATE FUNCTION churn_wait(timeout interval DEFAULT '10s')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'churn_wait'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000;
+COMMENT ON FUNCTION churn_wait(interval) IS
+'waits until all that was committed so far is rescored and no rescan is pending; false if that takes longer than timeout';
+REVOKE ALL ON FUNCTION churn_wait(interval) FROM PUBLIC;
+
+--
+-- 9. Privileges
 --
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.

@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "settings.h"
+#include "stream_shared.h"
 
 PG_MODULE_MAGIC;
 
@@ -79,8 +80,8 @@ alter_schema(Datum arg, int cache, uint32 hash)
 }
 
 /*
- * Declares the settings.  The library needs no preloading; without it the
- * settings exist from the first call of one of its functions on.
+ * Declares the settings.  Only streaming needs the library preloaded; without
+ * it the settings exist from the first call of one of its functions on.
  */
 void
 _PG_init(void)
@@ -120,6 +121,7 @@ _PG_init(void)
 							5, 0, 19,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
+	churn_stream_init();
 	MarkGUCPrefixReserved("churn");
 	RegisterXactCallback(end_transaction, NULL);
 	RegisterSubXactCallback(end_subtransaction, NULL);

@@ -9,7 +9,10 @@
 
 #include "access/tupdesc.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_database.h"
 #include "nodes/primnodes.h"
+#include "utils/acl.h"
+#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
 #error "churn needs PostgreSQL 15 or later"
@@ -93,5 +96,40 @@ churn_column_is_virtual(Form_pg_attribute att)
 #define churn_slot_is_invalid(data) \
 	(!XLogRecPtrIsInvalid((data)->invalidated_at))
 #endif
+
+/* 16 has one function for the owners of all kinds of objects. */
+#if PG_VERSION_NUM < 160000
+#define churn_owns_relation(relid, role) pg_class_ownercheck(relid, role)
+#define churn_database_ownercheck(database, role) \
+	pg_database_ownercheck(database, role)
+#else
+#define churn_owns_relation(relid, role) \
+	object_ownercheck(RelationRelationId, relid, role)
+#define churn_database_ownercheck(database, role) \
+	object_ownercheck(DatabaseRelationId, database, role)
+#endif
+
+/* A database that DROP DATABASE left half dropped; 15.4 marks it. */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB (-2)
+#endif
+
+/*
+ * The wait event of a name, which pg_stat_activity shows from 17 on.  It is
+ * asked for once a process and kept where the caller says.
+ */
+static inline uint32
+churn_wait_event(const char *name, uint32 *kept)
+{
+	if (*kept == 0)
+	{
+#if PG_VERSION_NUM >= 170000
+		*kept = WaitEventExtensionNew(name);
+#else
+		*kept = PG_WAIT_EXTENSION;
+#endif
+	}
+	return *kept;
+}
 
 #endif							/* CHURN_COMPAT_H */

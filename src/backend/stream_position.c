@@ -252,10 +252,7 @@ churn_position_drop(void)
 	ReplicationSlot *slot;
 
 	if (MyReplicationSlot != NULL)
-	{
-		ReplicationSlotDropAcquired();
-		return;
-	}
+		ReplicationSlotRelease();
 	slot = SearchNamedReplicationSlot(name, true);
 	if (slot != NULL && slot->data.database == MyDatabaseId &&
 		strcmp(NameStr(slot->data.plugin), "churn") == 0)

@@ -143,47 +143,8 @@ forget_rescan(void)
 static void
 answer(ChurnStreamEntry *entry, uint64 request, bool failed, int64 written)
 {
-	int			i;
-
-	if (request == 0)
-		return;
-	SpinLockAcquire(&entry->mutex);
-	for (i = 0; i < CHURN_STREAM_REQUESTS; i++)
-	{
-		ChurnStreamRequest *one = &entry->requests[i];
-
-		if (one->id != request)
-			continue;
-		one->done = true;
-		one->failed = failed;
-		one->written = written;
-	}
-	SpinLockRelease(&entry->mutex);
-	ConditionVariableBroadcast(&entry->moved);
-}
-
-/*
- * Takes the first request that nobody took; false if there is none.
- */
-static bool
-take_request(ChurnStreamEntry *entry, ChurnStreamRequest *request)
-{
-	bool		found = false;
-	int			i;
-
-	SpinLockAcquire(&entry->mutex);
-	for (i = 0; i < CHURN_STREAM_REQUESTS && !found; i++)
-	{
-		ChurnStreamRequest *one = &entry->requests[i];
-
-		if (one->id == 0 || one->taken)
-			continue;
-		one->taken = true;
-		*request = *one;
-		found = true;
-	}
-	SpinLockRelease(&entry->mutex);
-	return found;
+	if (request != 0)
+		churn_stream_finish_request(entry, request, failed, written);
 }
 
 /*
@@ -350,7 +311,7 @@ begin_next(ChurnWatchSet *set, ChurnStreamEntry *entry)
 	ChurnStreamRequest request;
 	ListCell   *cell;
 
-	while (take_request(entry, &request))
+	while (churn_stream_next_request(entry, &request))
 	{
 		foreach(cell, set->models)
 		{

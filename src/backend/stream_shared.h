@@ -11,8 +11,9 @@
 #include "access/transam.h"
 #include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
-#include "port/atomics.h"
 #include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
 #include "storage/spin.h"
 
 #define CHURN_STREAM_DATABASES	64	/* with watches, at most */
@@ -40,26 +41,43 @@ typedef struct ChurnStreamRequest
 	bool		taken;			/* a worker is at it */
 	bool		done;
 	bool		failed;			/* if done; churn.errors says why */
+	bool		ended;			/* if failed: since the worker ended */
 	int64		written;		/* if done: rows of churn.predictions */
 } ChurnStreamRequest;
 
 /*
- * A database.  Fields down to "held" change under ChurnStreamShared's lock,
- * the others under the entry's mutex, unless they are atomic.  The worker
- * alone writes what it reports.
+ * A database.  Fields from "database" to "starts" change under the exclusive
+ * lock of this memory (see stream_control.h), those from "pid" to "latch" under
+ * that and the mutex, the others under the mutex.  Whoever is not the entry's
+ * worker holds the lock, shared, from finding an entry to being done with it,
+ * since else it may be freed and be another database's.  The lock is taken
+ * before the mutex.  The worker alone writes what it reports.
  */
 typedef struct ChurnStreamEntry
 {
+	/* These outlive a database. */
+	slock_t		mutex;
+	ConditionVariable moved;	/* broadcast when applied, rescans, requests
+								 * or pid change */
+	uint64		last_request;	/* numbers given */
+
+	/* All from here on is zero in a free entry. */
 	Oid			database;		/* InvalidOid if the entry is free */
 	bool		probe;			/* somebody should see whether there are
 								 * watches: start a worker, soon */
+	bool		wanted;			/* a worker began and did not retire: start
+								 * another one when it has ended */
 	int			held;			/* sessions that need the database without us:
 								 * no worker may run */
-
-	slock_t		mutex;
-	pid_t		pid;			/* of the worker; 0 if there is none */
-	TimestampTz started_at;		/* when it began, or the last one did */
 	TimestampTz not_before;		/* no new worker until then: back-off */
+	uint64		starts;			/* workers that got as far as to ask for the
+								 * entry */
+
+	pid_t		pid;			/* of the worker; 0 if there is none */
+	Latch	   *latch;			/* of the worker; NULL if there is none */
+
+	bool		retired;		/* the worker ends, having nothing to do */
+	TimestampTz started_at;		/* when it began, or the last one did */
 	int			failures;		/* ends with an error, one after the other */
 	ChurnStreamState state;
 	FullTransactionId slot_after;	/* a new slot only when no transaction
@@ -83,14 +101,13 @@ typedef struct ChurnStreamEntry
 	double		score_rate;
 	uint64		histogram[CHURN_STREAM_BUCKETS];	/* commit to score, see
 													 * churn_stream_bucket() */
-	uint64		last_request;	/* numbers given */
 	ChurnStreamRequest requests[CHURN_STREAM_REQUESTS];
-
-	ConditionVariable moved;	/* broadcast when applied, rescans, requests
-								 * or pid change */
 } ChurnStreamEntry;
 
-/* Hooks and the launcher; called by _PG_init() while preloading. */
+/*
+ * Settings, and while preloading hooks and the launcher; called by
+ * _PG_init().
+ */
 extern void churn_stream_init(void);
 
 /* Whether there is shared memory, that is, the library was preloaded. */
@@ -104,8 +121,9 @@ extern ChurnStreamEntry *churn_stream_entry(Oid database, bool make);
 
 /*
  * Called by a worker first thing, before it connects: takes the entry and
- * arranges that it is given back at exit.  NULL if the database is held, or
- * another worker has it: then the worker is to end quietly.
+ * arranges that it is given back at exit, when the process has left the
+ * database and released its slot.  NULL if the database is held, or another
+ * worker has it: then the worker is to end quietly.
  */
 extern ChurnStreamEntry *churn_stream_take(Oid database);
 
@@ -118,11 +136,45 @@ extern void churn_stream_retire(ChurnStreamEntry *entry);
 /* Called by a worker that works well: the next failure is the first again. */
 extern void churn_stream_healthy(ChurnStreamEntry *entry);
 
-/* Asks, when the transaction commits, for a worker of this database. */
+/*
+ * Called by a worker before it looks at the watches: whether somebody asked
+ * for a look since it last did.
+ */
+extern bool churn_stream_probed(ChurnStreamEntry *entry);
+
+/* Says what a worker does, and tells those who wait for it. */
+extern void churn_stream_set_state(ChurnStreamEntry *entry,
+								   ChurnStreamState state);
+
+/* Keeps the message of an error that a worker or its start met. */
+extern void churn_stream_set_error(ChurnStreamEntry *entry,
+								   const char *message);
+
+/*
+ * Wakes the worker of an entry, if one runs.  The caller holds the lock, or is
+ * sure that the entry stays.
+ */
+extern void churn_stream_wake(ChurnStreamEntry *entry);
+
+/*
+ * Asks for a worker of a database now, or for a look at its watches if one
+ * runs; false if there is no room.  If afresh, also while it backs off.
+ */
+extern bool churn_stream_probe(Oid database, bool afresh);
+
+/* The same when the transaction commits, for this database, afresh. */
 extern void churn_stream_probe_at_commit(void);
 
 /* Asks for a rescan of a model and waits for it; returns the rows written. */
 extern int64 churn_stream_rescan(int model_id, int reasons);
+
+/* Called by a worker: takes the oldest request; false if there is none. */
+extern bool churn_stream_next_request(ChurnStreamEntry *entry,
+									  ChurnStreamRequest *request);
+
+/* Called by a worker that is done with one: its session may have gone. */
+extern void churn_stream_finish_request(ChurnStreamEntry *entry, uint64 id,
+										bool failed, int64 written);
 
 /* Name of the slot of a database, in a static buffer: churn_ and its OID. */
 extern const char *churn_stream_slot_name(Oid database);

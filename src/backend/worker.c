@@ -142,15 +142,10 @@ settle(void)
 static void
 report_state(Worker *worker, ChurnStreamState state)
 {
-	ChurnStreamEntry *entry = worker->entry;
-	bool		differs;
-
-	SpinLockAcquire(&entry->mutex);
-	differs = entry->state != state;
-	entry->state = state;
-	SpinLockRelease(&entry->mutex);
-	if (differs)
-		pgstat_report_activity(STATE_RUNNING, churn_stream_state_name(state));
+	if (worker->entry->state == state)
+		return;					/* nobody else writes it */
+	churn_stream_set_state(worker->entry, state);
+	pgstat_report_activity(STATE_RUNNING, churn_stream_state_name(state));
 }
 
 /*
@@ -226,8 +221,10 @@ retire(Worker *worker)
 static void
 wait_a_while(int milliseconds)
 {
+	static uint32 wait_event = 0;
+
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 milliseconds, churn_wait_event());
+					 milliseconds, churn_wait_event("ChurnWorkerMain", &wait_event));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
@@ -537,13 +534,8 @@ work(Worker *worker)
 static void
 leave_word(Worker *worker, ErrorData *error)
 {
-	ChurnStreamEntry *entry = worker->entry;
-
-	SpinLockAcquire(&entry->mutex);
-	strlcpy(entry->error, error->message != NULL ? error->message : "",
-			sizeof(entry->error));
-	entry->error_at = GetCurrentTimestamp();
-	SpinLockRelease(&entry->mutex);
+	churn_stream_set_error(worker->entry, error->message != NULL ?
+						   error->message : "unknown error");
 	PG_TRY();
 	{
 		begin_work();

@@ -103,6 +103,18 @@ INSERT INTO expected_functions VALUES
 	 'OUT metric double precision, OUT started_at timestamp with time zone, '
 	 'OUT elapsed interval, OUT estimated interval',
 	 'SETOF record', 'c', 'v', false, 'r', false, true, NULL),
+	('churn', 'stream',
+	 'OUT pid integer, OUT state text, OUT slot name, OUT watches integer, OUT paused integer, '
+	 'OUT applied_lsn pg_lsn, OUT applied_at timestamp with time zone, '
+	 'OUT caught_up_at timestamp with time zone, OUT changes bigint, OUT scored bigint, '
+	 'OUT written bigint, OUT batches bigint, OUT last_batch integer, '
+	 'OUT changes_per_second double precision, OUT scores_per_second double precision, '
+	 'OUT latency_p50_ms double precision, OUT latency_p95_ms double precision, '
+	 'OUT latency_p99_ms double precision, OUT rescans_pending integer, OUT last_error text, '
+	 'OUT last_error_at timestamp with time zone, OUT started_at timestamp with time zone',
+	 'SETOF record', 'c', 'v', false, 'r', false, true, NULL),
+	('public', 'churn_wait', 'timeout interval DEFAULT ''00:00:10''::interval',
+	 'boolean', 'c', 'v', true, 'u', false, false, NULL),
 	('churn', 'deploy',
 	 'model_name text, new_version integer, reason text, restored bigint DEFAULT NULL::bigint',
 	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
@@ -258,6 +270,17 @@ SELECT columns_are('churn', 'training_progress', ARRAY['pid', 'datid', 'datname'
 SELECT is_empty('SELECT * FROM churn.training_progress', 'nobody trains here');
 
 --
+-- The view of the stream worker
+--
+SELECT has_view('churn', 'stream_status', 'churn.stream_status is a view');
+SELECT columns_are('churn', 'stream_status', ARRAY['pid', 'state', 'slot', 'watches', 'paused', 'applied_lsn',
+	'lag_bytes', 'lag_seconds', 'changes', 'scored', 'written', 'batches', 'last_batch', 'changes_per_second',
+	'scores_per_second', 'latency_p50_ms', 'latency_p95_ms', 'latency_p99_ms', 'retained_wal', 'slot_status',
+	'rescans_pending', 'waits_for', 'last_error', 'last_error_at', 'started_at']);
+SELECT is_empty('SELECT * FROM churn.stream_status', 'nothing is watched here');
+SELECT lives_ok($$ PREPARE e AS SELECT churn_wait(timeout => '1 s') $$, 'waiting by a named argument');
+
+--
 -- Settings: defaults, units, contexts.  They exist once the library is loaded.
 --
 SELECT is(count(*), 1::bigint, 'the library loads') FROM churn_sample_customers(1);
@@ -265,6 +288,10 @@ SELECT set_eq(
 	$$ SELECT name, setting, unit, context, vartype, min_val, max_val
 	   FROM pg_settings WHERE name LIKE 'churn.%' $$,
 	$$ VALUES
+	('churn.batch_memory', '32768', 'kB', 'sighup', 'integer', '1024', '1073741823'),
+	('churn.batch_size', '2000', NULL, 'sighup', 'integer', '1', '1000000'),
+	('churn.max_wal_lag', '4096', 'MB', 'sighup', 'integer', '-1', '2147483647'),
+	('churn.naptime', '5', 'ms', 'sighup', 'integer', '1', '10000'),
 	('churn.default_model', '', NULL, 'user', 'string', NULL, NULL),
 	('churn.trainer', '', NULL, 'superuser', 'string', NULL, NULL),
 	('churn.training_memory', '4194304', 'kB', 'superuser', 'integer', '0', '2147483647'),

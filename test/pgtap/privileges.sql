@@ -29,7 +29,7 @@ CREATE TEMP VIEW churn_functions AS
 
 -- score_columns() and margin_columns() are what the planner makes of a score;
 -- progress() serves a view that shows a role its own trainings only, once the
--- view is granted; score_support() cannot be called from SQL; nor can what the
+-- view is granted; stream() one that counts; score_support() cannot be called from SQL; nor can what the
 -- aggregates are made of, be it granted
 SELECT set_eq($$ SELECT schema, name FROM churn_functions f
 	WHERE has_function_privilege('regress_churn_nobody', oid, 'EXECUTE')
@@ -41,7 +41,7 @@ SELECT set_eq($$ SELECT schema, name FROM churn_functions f
 	('public', 'churn_pr_auc'), ('public', 'churn_roc_auc'), ('public', 'churn_lift'),
 	('public', 'churn_log_loss'), ('public', 'churn_brier'), ('public', 'churn_ece'),
 	('public', 'churn_f1'), ('public', 'churn_precision'), ('public', 'churn_recall'),
-	('churn', 'score_support'), ('churn', 'progress') $$,
+	('churn', 'score_support'), ('churn', 'progress'), ('churn', 'stream') $$,
 	'what PUBLIC may execute');
 SELECT is_empty($$ SELECT c.oid::regclass, p FROM pg_class c,
 	unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
@@ -93,10 +93,11 @@ SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the
 	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
 SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
 SELECT throws_ok('SELECT * FROM churn.' || t, '42501', NULL, 'may not read churn.' || t)
-	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,training_progress}'::text[]) t;
+	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,training_progress,stream_status}'::text[]) t;
 SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARRAY[
 	$$SELECT churn_train('customers', 'x', algorithm => 'xgboost', options => '{"folds": 0}')$$,
 	$$SELECT churn_rescore('m')$$,
+	$$SELECT churn_wait('0')$$,
 	$$SELECT churn_promote('m', 1)$$,
 	$$SELECT churn_rollback('m')$$,
 	$$SELECT churn_drop_model('m')$$,

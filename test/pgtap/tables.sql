@@ -21,7 +21,7 @@ CREATE TEMP VIEW churn_relations AS
 --
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
 	'deployments', 'predictions', 'data_issues'], 'the tables of schema churn');
-SELECT views_are('churn', ARRAY['training_progress', 'leaderboard'], 'the views of schema churn');
+SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
 	'data_issues_issue_id_seq'],
 	'the sequences of schema churn');
