@@ -154,7 +154,7 @@ remember_transaction(ChurnDecoderSink *sink, TransactionId xid)
 				sink->unfinished[kept++] = sink->unfinished[i];
 		}
 		sink->nunfinished = kept;
-		if (kept > sink->unfinished_room / 2)
+		if (kept >= sink->unfinished_room / 2)
 		{
 			sink->unfinished_room = Max(64, 2 * sink->unfinished_room);
 			if (sink->unfinished == NULL)

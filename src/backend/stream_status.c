@@ -128,7 +128,8 @@ churn_stream(PG_FUNCTION_ARGS)
 	nulls[0] = entry.pid == 0;
 	values[0] = Int32GetDatum(entry.pid);
 	values[1] = CStringGetTextDatum(churn_stream_state_name(entry.state));
-	values[2] = known_text(entry.slot, &nulls[2]);
+	nulls[2] = entry.slot[0] == '\0';
+	values[2] = DirectFunctionCall1(namein, CStringGetDatum(entry.slot));
 	values[3] = Int32GetDatum(entry.watches);
 	values[4] = Int32GetDatum(entry.paused);
 	nulls[5] = XLogRecPtrIsInvalid(entry.applied);
