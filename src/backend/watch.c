@@ -11,11 +11,10 @@
 #include "access/relation.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
-#include "catalog/catalog.h"
-#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -33,6 +32,7 @@
 #include "compat.h"
 #include "features.h"
 #include "registry.h"
+#include "rescore.h"
 #include "role.h"
 #include "source.h"
 #include "stream_alerts.h"
@@ -107,6 +107,8 @@ static Relation
 open_watched(const ChurnModelRow *model, const char *name)
 {
 	const char *wanted = name != NULL ? name : model->source_relation;
+	List	   *names;
+	Oid			relid;
 	Relation	relation;
 	char		kind;
 
@@ -115,8 +117,12 @@ open_watched(const ChurnModelRow *model, const char *name)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the source of model \"%s\" is a query", model->name),
 				 errhint("Name each table that it depends on, and its column that identifies the customer: churn_watch(model, table, key => column)")));
-	relation = relation_openrv(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(wanted))),
-							   ShareUpdateExclusiveLock);
+	names = textToQualifiedNameList(cstring_to_text(wanted));
+	/* decoding passes by row security and privileges of columns */
+	relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names),
+									 ShareUpdateExclusiveLock, 0,
+									 RangeVarCallbackOwnsRelation, NULL);
+	relation = relation_open(relid, NoLock);
 	kind = relation->rd_rel->relkind;
 	if (kind == RELKIND_VIEW || kind == RELKIND_MATVIEW)
 		ereport(ERROR,
@@ -135,16 +141,6 @@ open_watched(const ChurnModelRow *model, const char *name)
 				 errmsg("\"%s\" is temporary or unlogged, so its changes are not in the write-ahead log",
 						RelationGetRelationName(relation)),
 				 errhint("ALTER TABLE ... SET LOGGED")));
-	if (IsCatalogRelation(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is a system catalog",
-						RelationGetRelationName(relation))));
-	/* decoding passes by row security and privileges of columns */
-	if (!churn_owns_relation(RelationGetRelid(relation), GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER,
-					   get_relkind_objtype(kind),
-					   RelationGetRelationName(relation));
 	return relation;
 }
 
@@ -190,8 +186,7 @@ check_deletes(Relation relation, const char *key)
 							RelationGetRelationName(table), key),
 					 errdetail("The column is not in the table's replica identity."),
 					 errhint("ALTER TABLE %s ADD PRIMARY KEY (%s), or REPLICA IDENTITY USING INDEX with a unique index on it; or call churn_watch() with allow_deletes => false, and deletes are noticed by rescans only.",
-							 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-														RelationGetRelationName(table)),
+							 churn_relation_name(table),
 							 quote_identifier(key))));
 		relation_close(table, NoLock);
 	}
@@ -219,6 +214,8 @@ write_watch(const ChurnModelRow *model, const char *relation, const char *key,
 	values[6] = DirectFunctionCall1(namein, CStringGetDatum(user));
 	values[7] = CStringGetTextDatum(churn_stream_home());
 	SPI_connect();
+	/* from now on the worker alone writes predictions */
+	churn_rescore_lock(model->name);
 	SPI_execute_with_args("INSERT INTO churn.watches (model, relation, key, related,"
 						  " deletes, reasons, watched_by, home)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
@@ -266,8 +263,7 @@ churn_watch(PG_FUNCTION_ARGS)
 	check_model_source(model);
 	name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	relation = open_watched(model, name);
-	qualified = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-										   RelationGetRelationName(relation));
+	qualified = churn_relation_name(relation);
 	related = model->source_relation == NULL ||
 		strcmp(model->source_relation, qualified) != 0;
 	key = PG_ARGISNULL(2) ? model->key :
