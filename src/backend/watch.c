@@ -14,6 +14,7 @@
 #include "catalog/catalog.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -44,6 +45,23 @@ PG_FUNCTION_INFO_V1(churn_unwatch);
 PG_FUNCTION_INFO_V1(churn_add_alert_rule);
 
 /*
+ * Whether this is a template database.
+ */
+static bool
+is_template(void)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID,
+										ObjectIdGetDatum(MyDatabaseId));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for database %u", MyDatabaseId);
+	result = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
  * Complains unless the server can stream.
  */
 static void
@@ -69,6 +87,11 @@ check_server(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("live rescoring needs a replication slot, but max_replication_slots is 0"),
 				 errhint("Raise it in postgresql.conf and restart the server.")));
+	if (is_template())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tables of a template database cannot be watched"),
+				 errhint("A worker in it would be in the way of CREATE DATABASE.")));
 }
 
 /*

@@ -160,6 +160,7 @@ load_set(Worker *worker)
 	ListCell   *other;
 
 	churn_apply_wait(&worker->sink);
+	(void) churn_stream_probed(worker->entry);
 	begin_work();
 	set = churn_watch_set_load(TopMemoryContext);
 	end_work();
@@ -490,7 +491,8 @@ do_round(Worker *worker)
 
 	apply(worker);
 	confirm(worker);
-	if (worker->sink.configured || worker->sink.set->stale)
+	if (worker->sink.configured || worker->sink.set->stale ||
+		churn_stream_probed(worker->entry))
 	{
 		load_set(worker);
 		wait_while_paused(worker);
