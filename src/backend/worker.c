@@ -316,8 +316,13 @@ decode(Worker *worker)
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("could not read the write-ahead log at %X/%X: %s",
 							LSN_FORMAT_ARGS(reader->EndRecPtr), message)));
-		if (record != NULL)
-			LogicalDecodingProcessRecord(worker->ctx, reader);
+		if (record == NULL)
+		{
+			/* the end of this record is not flushed yet */
+			XLogBeginRead(reader, reader->EndRecPtr);
+			return false;
+		}
+		LogicalDecodingProcessRecord(worker->ctx, reader);
 		CHECK_FOR_INTERRUPTS();
 		if (worker->sink.tape->changes >= (uint64) churn_batch_size ||
 			worker->sink.configured || worker->sink.set->stale)
