@@ -191,6 +191,41 @@ tells_old_key(Relation relation, int column)
 }
 
 /*
+ * The commands that give a table a replica identity with the key: its primary
+ * key or, where that is on other columns, a unique index on the key and these.
+ */
+static char *
+identity_commands(Relation table, const char *key)
+{
+	TupleDesc	desc = RelationGetDescr(table);
+	const char *name =
+		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+								   RelationGetRelationName(table));
+	Bitmapset  *primary = RelationGetIndexAttrBitmap(table,
+													 INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	StringInfoData columns;
+	const char *index;
+	int			i = -1;
+
+	initStringInfo(&columns);
+	appendStringInfoString(&columns, quote_identifier(key));
+	if (primary == NULL)
+		return psprintf("ALTER TABLE %s ADD PRIMARY KEY (%s);", name,
+						columns.data);
+	while ((i = bms_next_member(primary, i)) >= 0)
+		appendStringInfo(&columns, ", %s",
+						 quote_identifier(NameStr(TupleDescAttr(desc,
+																i + FirstLowInvalidHeapAttributeNumber - 1)->attname)));
+	index = quote_identifier(psprintf("%.40s_churn_key",
+									  RelationGetRelationName(table)));
+	return psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;"
+					" CREATE UNIQUE INDEX %s ON %s (%s);"
+					" ALTER TABLE %s REPLICA IDENTITY USING INDEX %s;",
+					name, quote_identifier(key), index, name, columns.data,
+					name, index);
+}
+
+/*
  * Complains of a table, or one below it, whose deletes would not tell the key.
  */
 static void
@@ -212,10 +247,8 @@ check_deletes(Relation relation, const char *key)
 					 errmsg("deletes from \"%s\" would not tell the key \"%s\"",
 							RelationGetRelationName(table), key),
 					 errdetail("The column is not in the table's replica identity."),
-					 errhint("ALTER TABLE %s ADD PRIMARY KEY (%s), or REPLICA IDENTITY USING INDEX with a unique index on it; or call churn_watch() with allow_deletes => false, and deletes are noticed by rescans only.",
-							 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-														RelationGetRelationName(table)),
-							 quote_identifier(key))));
+					 errhint("%s Or call churn_watch() with allow_deletes => false: then only rescans notice deletes.",
+							 identity_commands(table, key))));
 		relation_close(table, NoLock);
 	}
 }
