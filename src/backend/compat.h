@@ -99,12 +99,9 @@ churn_column_is_virtual(Form_pg_attribute att)
 
 /* 16 has one function for the owners of all kinds of objects. */
 #if PG_VERSION_NUM < 160000
-#define churn_owns_relation(relid, role) pg_class_ownercheck(relid, role)
 #define churn_database_ownercheck(database, role) \
 	pg_database_ownercheck(database, role)
 #else
-#define churn_owns_relation(relid, role) \
-	object_ownercheck(RelationRelationId, relid, role)
 #define churn_database_ownercheck(database, role) \
 	object_ownercheck(DatabaseRelationId, database, role)
 #endif

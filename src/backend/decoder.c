@@ -145,16 +145,16 @@ remember_transaction(ChurnDecoderSink *sink, TransactionId xid)
 {
 	if (sink->nunfinished == sink->unfinished_room)
 	{
-		int			kept = 0;
+		int			left = 0;
 		int			i;
 
 		for (i = 0; i < sink->nunfinished; i++)
 		{
 			if (TransactionIdIsInProgress(sink->unfinished[i]))
-				sink->unfinished[kept++] = sink->unfinished[i];
+				sink->unfinished[left++] = sink->unfinished[i];
 		}
-		sink->nunfinished = kept;
-		if (kept >= sink->unfinished_room / 2)
+		sink->nunfinished = left;
+		if (left >= sink->unfinished_room / 2)
 		{
 			sink->unfinished_room = Max(64, 2 * sink->unfinished_room);
 			if (sink->unfinished == NULL)
@@ -365,7 +365,7 @@ take_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	for (i = 0; i < nrelations; i++)
 	{
 		ChurnWatchedRelation *entry =
-			churn_watch_set_find(watch_set(decoder), relations[i]);
+		churn_watch_set_find(watch_set(decoder), relations[i]);
 		ListCell   *cell;
 
 		decoder->configures |= entry->configures;

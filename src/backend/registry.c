@@ -54,6 +54,8 @@ read_model(Relation models, HeapTuple tuple)
 	row->positive = churn_registry_text(models, tuple, "positive");
 	value = churn_registry_value(models, tuple, "owner", &isnull);
 	row->owner = isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+	value = churn_registry_value(models, tuple, "model_id", &isnull);
+	row->model_id = isnull ? 0 : DatumGetInt32(value);
 	value = churn_registry_value(models, tuple, "champion", &isnull);
 	row->champion = isnull ? 0 : DatumGetInt32(value);
 	value = churn_registry_value(models, tuple, "split_seed", &isnull);

@@ -7,10 +7,14 @@
  * DestReceiver, and key and score go into a tuple store, which spills beyond
  * work_mem.  Set-based statements then read that as a relation named
  * churn_scored, and write only what changed.
+ *
+ * Predictions of a model that is watched are written by the stream worker
+ * alone, lest a score go back in time: it is asked to, and waited for.
  */
 #include "postgres.h"
 
 #include "access/tupdesc.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
@@ -30,9 +34,12 @@
 #include "compat.h"
 #include "features.h"
 #include "registry.h"
+#include "rescore.h"
 #include "role.h"
 #include "row_explainer.h"
 #include "score.h"
+#include "stream_shared.h"
+#include "stream_watch.h"
 
 #define ADVISORY_CLASS		0x6368726e	/* "chrn" */
 
@@ -289,10 +296,10 @@ write_predictions(Rescore *rescore)
 }
 
 /*
- * Lets one rescoring of a model run at a time.
+ * Lets one rescoring of a model run at a time; see rescore.h.
  */
-static void
-lock_predictions(const char *model)
+void
+churn_rescore_lock(const char *model)
 {
 	Oid			types[] = {INT4OID, INT4OID};
 	Datum		values[] = {Int32GetDatum(ADVISORY_CLASS),
@@ -340,9 +347,76 @@ make_rescore(const char *model, int nreasons, MemoryContext context)
 	rescore->pub.rShutdown = end_rows;
 	rescore->pub.rDestroy = end_rows;
 	rescore->pub.mydest = DestNone;
-	rescore->store = tuplestore_begin_heap(false, false, work_mem);
 	MemoryContextSwitchTo(old);
 	return rescore;
+}
+
+/*
+ * Whether a stream worker writes the predictions of a model, as of now rather
+ * than of the transaction's snapshot.
+ */
+static bool
+is_watched(const char *model)
+{
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(model),
+	CStringGetTextDatum(churn_stream_home())};
+	SPIPlanPtr	plan;
+	Snapshot	snapshot;
+	ChurnRole	saved;
+
+	if (!churn_stream_available())
+		return false;
+	saved = churn_role_become_owner();
+	plan = SPI_prepare("SELECT FROM churn.watches WHERE model = $1 AND home = $2",
+					   lengthof(types), types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the look at the watches: %s",
+			 SPI_result_code_string(SPI_result));
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SPI_execute_snapshot(plan, values, NULL, snapshot, InvalidSnapshot, true,
+						 false, 1);
+	UnregisterSnapshot(snapshot);
+	churn_role_restore(saved);
+	return SPI_processed > 0;
+}
+
+/*
+ * Has the stream worker rescore a model; returns the rows it wrote.  It sees
+ * nothing that this transaction did, and might wait for its locks.
+ */
+static int64
+rescore_by_worker(const Rescore *rescore)
+{
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("watched model \"%s\" cannot be rescored in a transaction that has changed something",
+						rescore->row->name),
+				 errdetail("The stream worker does it, which sees committed changes only."),
+				 errhint("Call churn_rescore() in a transaction of its own.")));
+	return churn_stream_rescan(rescore->row->model_id, rescore->nreasons);
+}
+
+/*
+ * Rescores a model in this session; returns the rows written.
+ */
+static int64
+rescore_here(Rescore *rescore)
+{
+	MemoryContext old = MemoryContextSwitchTo(rescore->context);
+	ChurnRole	saved;
+	uint64		written;
+
+	rescore->store = tuplestore_begin_heap(false, false, work_mem);
+	MemoryContextSwitchTo(old);
+	read_source(rescore);
+	saved = churn_role_become_owner();
+	register_scored(rescore);
+	check_unique(rescore);
+	written = write_predictions(rescore);
+	churn_role_restore(saved);
+	return (int64) written;
 }
 
 /*
@@ -362,8 +436,7 @@ churn_rescore(PG_FUNCTION_ARGS)
 	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int			nreasons = PG_GETARG_INT32(1);
 	Rescore    *rescore;
-	ChurnRole	saved;
-	uint64		written;
+	int64		written;
 
 	PreventCommandIfReadOnly("churn_rescore()");
 	if (nreasons < 0)
@@ -372,15 +445,12 @@ churn_rescore(PG_FUNCTION_ARGS)
 				 errmsg("reasons is %d, but must be at least 0", nreasons)));
 	rescore = make_rescore(model, nreasons, context);
 	SPI_connect();
-	lock_predictions(model);
-	read_source(rescore);
-	saved = churn_role_become_owner();
-	register_scored(rescore);
-	check_unique(rescore);
-	written = write_predictions(rescore);
-	churn_role_restore(saved);
+	churn_rescore_lock(model);
+	written = is_watched(model) ? rescore_by_worker(rescore) :
+		rescore_here(rescore);
 	SPI_finish();
-	tuplestore_end(rescore->store);
+	if (rescore->store != NULL)
+		tuplestore_end(rescore->store);
 	MemoryContextDelete(context);
-	PG_RETURN_INT64((int64) written);
+	PG_RETURN_INT64(written);
 }

@@ -225,14 +225,22 @@ open_relation(ChurnSource *source, List *names)
 						RelationGetRelationName(relation))));
 	source->relid = relid;
 	source->name = pstrdup(RelationGetRelationName(relation));
-	source->relation =
-		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-								   source->name);
+	source->relation = churn_relation_name(relation);
 	source->statement = psprintf("SELECT * FROM %s", source->relation);
 	source->desc = CreateTupleDescCopy(RelationGetDescr(relation));
 	read_indexes(source, relation);
 	/* the lock stays, so that the columns do */
 	relation_close(relation, NoLock);
+}
+
+/*
+ * The schema-qualified name of a relation; see source.h.
+ */
+char *
+churn_relation_name(Relation relation)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+									  RelationGetRelationName(relation));
 }
 
 /*

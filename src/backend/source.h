@@ -8,6 +8,7 @@
 #include "access/tupdesc.h"
 #include "executor/spi.h"
 #include "nodes/bitmapset.h"
+#include "utils/rel.h"
 
 typedef struct ChurnSource
 {
@@ -49,6 +50,9 @@ extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
 /* Index of a column by name; an error that says what it is for if missing. */
 extern int	churn_source_column(const ChurnSource *source, const char *name,
 								const char *what);
+
+/* The schema-qualified name of a relation, quoted where need be. */
+extern char *churn_relation_name(Relation relation);
 
 /* A hint that names the columns like the one asked for, or all up to a limit. */
 extern char *churn_column_hint(TupleDesc desc, const char *name);

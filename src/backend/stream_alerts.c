@@ -40,7 +40,7 @@ typedef struct Kept
 } Kept;
 
 static MemoryContext kept_context = NULL;
-static List *kept = NIL;
+static List *raised = NIL;
 
 /* What evaluate() and compile() work on. */
 typedef struct Attempt
@@ -208,7 +208,7 @@ keep(ChurnAlertRule *rule, const char *model, const ChurnAlertScore *score)
 	alert->model = model;
 	alert->score = *score;
 	alert->score.key = pstrdup(score->key);
-	kept = lappend(kept, alert);
+	raised = lappend(raised, alert);
 	MemoryContextSwitchTo(old);
 }
 
@@ -289,7 +289,7 @@ write_alert(const Kept *alert)
 }
 
 /*
- * Writes the alerts that were kept; see stream_alerts.h.
+ * Writes the alerts that were raised; see stream_alerts.h.
  */
 void
 churn_alerts_write(void)
@@ -297,14 +297,14 @@ churn_alerts_write(void)
 	ListCell   *cell;
 	ListCell   *other;
 
-	foreach(cell, kept)
+	foreach(cell, raised)
 	{
 		const Kept *alert = lfirst(cell);
 		int			count = 0;
 
 		if (alert->rule == NULL)
 			continue;			/* written along with an earlier one */
-		foreach(other, kept)
+		foreach(other, raised)
 		{
 			Kept	   *same = lfirst(other);
 
@@ -328,7 +328,7 @@ churn_alerts_write(void)
 void
 churn_alerts_forget(void)
 {
-	kept = NIL;
+	raised = NIL;
 	if (kept_context != NULL)
 		MemoryContextReset(kept_context);
 }

@@ -408,7 +408,7 @@ find_reasons(ChurnReading *reading)
 	if (reading->explainer == NULL)
 	{
 		MemoryContext old =
-			MemoryContextSwitchTo(GetMemoryChunkContext(reading->values));
+		MemoryContextSwitchTo(GetMemoryChunkContext(reading->values));
 
 		reading->explainer = churn_row_explainer_make(model->version,
 													  reading->map,

@@ -44,6 +44,17 @@ typedef struct Position
 } Position;
 
 /*
+ * The name of this database's slot.
+ */
+static Datum
+slot_name(void)
+{
+	const char *name = churn_stream_slot_name(MyDatabaseId);
+
+	return DirectFunctionCall1(namein, CStringGetDatum(name));
+}
+
+/*
  * Reads the row of churn.stream_position of this database.
  */
 static Position
@@ -58,7 +69,7 @@ read_position(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	saved = churn_role_become_owner();
-	values[0] = DirectFunctionCall1(namein, CStringGetDatum(churn_stream_slot_name(MyDatabaseId)));
+	values[0] = slot_name();
 	values[1] = CStringGetTextDatum(churn_stream_home());
 	SPI_execute_with_args("SELECT created_lsn, lsn FROM churn.stream_position"
 						  " WHERE slot = $1 AND home = $2",
@@ -215,7 +226,7 @@ churn_position_write(XLogRecPtr lsn)
 						   " WHERE slot = $1", 2, types);
 		SPI_keepplan(plan);
 	}
-	values[0] = DirectFunctionCall1(namein, CStringGetDatum(churn_stream_slot_name(MyDatabaseId)));
+	values[0] = slot_name();
 	values[1] = LSNGetDatum(lsn);
 	SPI_execute_plan(plan, values, NULL, false, 0);
 	if (SPI_processed != 1)
@@ -234,7 +245,7 @@ churn_position_create(XLogRecPtr lsn)
 	Oid			types[] = {NAMEOID, TEXTOID, LSNOID};
 	Datum		values[3];
 
-	values[0] = DirectFunctionCall1(namein, CStringGetDatum(churn_stream_slot_name(MyDatabaseId)));
+	values[0] = slot_name();
 	values[1] = CStringGetTextDatum(churn_stream_home());
 	values[2] = LSNGetDatum(lsn);
 	SPI_execute("DELETE FROM churn.stream_position", false, 0);

@@ -42,6 +42,7 @@ free_place(int code, Datum arg)
 static void
 put_request(int model_id, int reasons, Place *place)
 {
+	XLogRecPtr	after = churn_stream_wal_end();
 	ChurnStreamEntry *entry;
 	bool		running = false;
 	int			i;
@@ -62,6 +63,7 @@ put_request(int model_id, int reasons, Place *place)
 			request->id = ++entry->last_request;
 			request->model_id = model_id;
 			request->reasons = reasons;
+			request->after = after;
 			place->entry = entry;
 			place->request = request;
 			place->id = request->id;
@@ -155,7 +157,8 @@ churn_stream_rescan(int model_id, int reasons)
 }
 
 /*
- * Takes the oldest request for the worker; false if there is none.
+ * Takes the oldest request for the worker that it knows enough for; false if
+ * there is none.
  */
 bool
 churn_stream_next_request(ChurnStreamEntry *entry, ChurnStreamRequest *request)
@@ -169,6 +172,7 @@ churn_stream_next_request(ChurnStreamEntry *entry, ChurnStreamRequest *request)
 		ChurnStreamRequest *other = &entry->requests[i];
 
 		if (other->id != 0 && !other->taken && !other->done &&
+			other->after <= entry->applied &&
 			(oldest == NULL || other->id < oldest->id))
 			oldest = other;
 	}

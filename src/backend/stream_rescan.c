@@ -31,6 +31,7 @@
 #include "attempt.h"
 #include "compat.h"
 #include "role.h"
+#include "source.h"
 #include "stream_errors.h"
 #include "stream_rescan.h"
 
@@ -174,7 +175,7 @@ churn_rescan_count(const ChurnWatchSet *set, const ChurnStreamEntry *entry)
 
 	foreach(cell, set->models)
 		count += why_due(lfirst(cell)) != NULL ||
-			(rescan.context != NULL && rescan.model == lfirst(cell));
+		(rescan.context != NULL && rescan.model == lfirst(cell));
 	return count;
 }
 
@@ -367,8 +368,7 @@ read_part(ChurnTape *tape, MemoryContext context)
 			rescan.nblocks = RelationGetNumberOfBlocks(table);
 		query = psprintf("SELECT * FROM ONLY %s"
 						 " WHERE ctid >= '(%u,0)' AND ctid < '(%u,0)'",
-						 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-													RelationGetRelationName(table)),
+						 churn_relation_name(table),
 						 rescan.block, rescan.block + STEP_BLOCKS);
 		relation_close(table, NoLock);
 		churn_apply_query(rescan.model, query, &plan, 0, context, tape);
@@ -393,11 +393,11 @@ read_predicted(ChurnTape *tape)
 	char		nulls[3] = {' ', ' ', ' '};
 	ChurnReading reading = {.model = rescan.model};
 	ChurnChange change = {.action = CHURN_ACTION_READ};
-	ChurnReading *kept = MemoryContextAlloc(tape->context,
-											sizeof(ChurnReading));
+	ChurnReading *lasting = MemoryContextAlloc(tape->context,
+											   sizeof(ChurnReading));
 	uint64		i;
 
-	*kept = reading;
+	*lasting = reading;
 	values[0] = CStringGetTextDatum(rescan.name);
 	nulls[1] = rescan.last_key == NULL ? 'n' : ' ';
 	values[1] = rescan.last_key == NULL ? (Datum) 0 :
@@ -409,7 +409,7 @@ read_predicted(ChurnTape *tape)
 						  3, types, values, nulls, true, 0);
 	for (i = 0; i < SPI_processed; i++)
 	{
-		change.reading = kept;
+		change.reading = lasting;
 		change.key = SPI_getvalue(SPI_tuptable->vals[i],
 								  SPI_tuptable->tupdesc, 1);
 		change.key_length = strlen(change.key) + 1;

@@ -38,6 +38,8 @@ typedef struct ChurnStreamRequest
 	uint64		id;				/* 0 if the place is free */
 	int			model_id;
 	int			reasons;		/* a score; 0 for none */
+	XLogRecPtr	after;			/* not before the worker has come so far: up
+								 * to here the session knows what is watched */
 	bool		taken;			/* a worker is at it */
 	bool		done;
 	bool		failed;			/* if done; churn.errors says why */
@@ -164,6 +166,12 @@ extern bool churn_stream_probe(Oid database, bool afresh);
 
 /* The same when the transaction commits, for this database, afresh. */
 extern void churn_stream_probe_at_commit(void);
+
+/*
+ * The end of the WAL that was generated so far, which is flushed now: a worker
+ * that has nothing left to do has come so far.
+ */
+extern XLogRecPtr churn_stream_wal_end(void);
 
 /* Asks for a rescan of a model and waits for it; returns the rows written. */
 extern int64 churn_stream_rescan(int model_id, int reasons);

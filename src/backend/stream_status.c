@@ -155,12 +155,12 @@ churn_stream(PG_FUNCTION_ARGS)
 }
 
 /*
- * The end of the WAL that was generated so far.  At a page's end the insert
- * position is behind the next page's header, which is not there yet: WAL up to
- * there could not be flushed.
+ * The end of the WAL that was generated so far, flushed.  At a page's end the
+ * insert position is behind the next page's header, which is not there yet: WAL
+ * up to there could not be flushed.
  */
-static XLogRecPtr
-end_of_wal(void)
+XLogRecPtr
+churn_stream_wal_end(void)
 {
 	XLogRecPtr	end = GetXLogInsertRecPtr();
 
@@ -168,6 +168,7 @@ end_of_wal(void)
 		end -= SizeOfXLogLongPHD;
 	else if (end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
 		end -= SizeOfXLogShortPHD;
+	XLogFlush(end);
 	return end;
 }
 
@@ -291,8 +292,7 @@ churn_wait(PG_FUNCTION_ARGS)
 	WaitState	state;
 
 	require_streaming();
-	target = end_of_wal();
-	XLogFlush(target);
+	target = churn_stream_wal_end();
 	state = wait_until(entry_at_work(), target, end);
 	if (state == WAIT_NO_WATCH)
 		ereport(ERROR,

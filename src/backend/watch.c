@@ -11,12 +11,11 @@
 #include "access/relation.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
-#include "catalog/catalog.h"
-#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -34,6 +33,7 @@
 #include "compat.h"
 #include "features.h"
 #include "registry.h"
+#include "rescore.h"
 #include "role.h"
 #include "source.h"
 #include "stream_alerts.h"
@@ -130,6 +130,8 @@ static Relation
 open_watched(const ChurnModelRow *model, const char *name)
 {
 	const char *wanted = name != NULL ? name : model->source_relation;
+	List	   *names;
+	Oid			relid;
 	Relation	relation;
 	char		kind;
 
@@ -138,8 +140,12 @@ open_watched(const ChurnModelRow *model, const char *name)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the source of model \"%s\" is a query", model->name),
 				 errhint("Name each table that it depends on, and its column that identifies the customer: churn_watch(model, table, key => column)")));
-	relation = relation_openrv(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(wanted))),
-							   ShareUpdateExclusiveLock);
+	names = textToQualifiedNameList(cstring_to_text(wanted));
+	/* decoding passes by row security and privileges of columns */
+	relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names),
+									 ShareUpdateExclusiveLock, 0,
+									 RangeVarCallbackOwnsRelation, NULL);
+	relation = relation_open(relid, NoLock);
 	kind = relation->rd_rel->relkind;
 	if (kind == RELKIND_VIEW || kind == RELKIND_MATVIEW)
 		ereport(ERROR,
@@ -158,16 +164,6 @@ open_watched(const ChurnModelRow *model, const char *name)
 				 errmsg("\"%s\" is temporary or unlogged, so its changes are not in the write-ahead log",
 						RelationGetRelationName(relation)),
 				 errhint("ALTER TABLE ... SET LOGGED")));
-	if (IsCatalogRelation(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is a system catalog",
-						RelationGetRelationName(relation))));
-	/* decoding passes by row security and privileges of columns */
-	if (!churn_owns_relation(RelationGetRelid(relation), GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER,
-					   get_relkind_objtype(kind),
-					   RelationGetRelationName(relation));
 	return relation;
 }
 
@@ -198,9 +194,7 @@ static char *
 identity_commands(Relation table, const char *key)
 {
 	TupleDesc	desc = RelationGetDescr(table);
-	const char *name =
-		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-								   RelationGetRelationName(table));
+	const char *name = churn_relation_name(table);
 	Bitmapset  *primary = RelationGetIndexAttrBitmap(table,
 													 INDEX_ATTR_BITMAP_PRIMARY_KEY);
 	StringInfoData columns;
@@ -275,6 +269,8 @@ write_watch(const ChurnModelRow *model, const char *relation, const char *key,
 	values[6] = DirectFunctionCall1(namein, CStringGetDatum(user));
 	values[7] = CStringGetTextDatum(churn_stream_home());
 	SPI_connect();
+	/* from now on the worker alone writes predictions */
+	churn_rescore_lock(model->name);
 	SPI_execute_with_args("INSERT INTO churn.watches (model, relation, key, related,"
 						  " deletes, reasons, watched_by, home)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
@@ -322,8 +318,7 @@ churn_watch(PG_FUNCTION_ARGS)
 	check_model_source(model);
 	name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	relation = open_watched(model, name);
-	qualified = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-										   RelationGetRelationName(relation));
+	qualified = churn_relation_name(relation);
 	related = model->source_relation == NULL ||
 		strcmp(model->source_relation, qualified) != 0;
 	key = PG_ARGISNULL(2) ? model->key :

@@ -43,8 +43,8 @@ typedef struct ChurnFitControl
 								 * after the last */
 	ChurnCheckpoint checkpoint; /* or NULL.  Without rounds, called once */
 	void	   *context;		/* its first argument */
-	bool		blind;			/* the checkpoint only counts rounds: it may get
-								 * NULL for margins */
+	bool		blind;			/* the checkpoint only counts rounds: it may
+								 * get NULL for margins */
 	ChurnTable *release;		/* the sample's table, whose training part is
 								 * no longer needed once read; or NULL */
 } ChurnFitControl;
