@@ -1353,7 +1353,13 @@ BEGIN
 			AND c.relname ~ '^prediction_log_[0-9]{8}$'
 			AND to_date(right(c.relname, 8), 'YYYYMMDD') < (clock_timestamp() - retention) AT TIME ZONE 'UTC' - interval '1 day'
 	LOOP
-		EXECUTE format('DROP TABLE churn.%I', partition);
+		-- whoever reads it must not hold up the stream; tomorrow is another day
+		BEGIN
+			SET LOCAL lock_timeout = '1s';
+			EXECUTE format('DROP TABLE churn.%I', partition);
+		EXCEPTION WHEN lock_not_available THEN
+			NULL;
+		END;
 	END LOOP;
 END
 $$;

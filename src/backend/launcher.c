@@ -130,11 +130,27 @@ find_databases(void)
 }
 
 /*
- * Forgets databases that went, or are not for us any more, and frees entries
- * that nobody needs.  A worker that still runs there is left alone.
+ * Copies which databases have entries.
  */
 static void
-forget_databases(void)
+list_entries(Oid *list)
+{
+	int			i;
+
+	churn_stream_lock(LW_SHARED);
+	for (i = 0; i < CHURN_STREAM_DATABASES; i++)
+		list[i] = churn_stream_memory()->entries[i].database;
+	churn_stream_unlock();
+}
+
+/*
+ * Forgets databases that went, or are not for us any more, and frees entries
+ * that nobody needs.  A worker that still runs there is left alone, and so is
+ * an entry made after that list was: its database may be too new to have been
+ * found.
+ */
+static void
+forget_databases(const Oid *list)
 {
 	HASH_SEQ_STATUS status;
 	LaunchedDatabase *known;
@@ -145,7 +161,7 @@ forget_databases(void)
 	{
 		ChurnStreamEntry *entry = &churn_stream_memory()->entries[i];
 
-		if (entry->database == InvalidOid)
+		if (entry->database == InvalidOid || entry->database != list[i])
 			continue;
 		known = hash_search(databases, &entry->database, HASH_FIND, NULL);
 		if (known == NULL || !known->found)
@@ -426,6 +442,7 @@ void
 churn_stream_launcher_main(Datum argument)
 {
 	MemoryContext context;
+	Oid			entries[CHURN_STREAM_DATABASES];
 	TimestampTz next_look = 0;
 	TimestampTz next_limit;
 	bool		look = true;
@@ -455,8 +472,9 @@ churn_stream_launcher_main(Datum argument)
 
 		if (look || now >= next_look)
 		{
+			list_entries(entries);
 			find_databases();
-			forget_databases();
+			forget_databases(entries);
 			next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL);
 		}
 		if (now >= next_limit)

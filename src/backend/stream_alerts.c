@@ -308,7 +308,7 @@ churn_alerts_write(void)
 		{
 			Kept	   *same = lfirst(other);
 
-			if (same->rule != alert->rule && same != alert)
+			if (same->rule != alert->rule)
 				continue;
 			count += write_alert(same);
 			if (same != alert)

@@ -38,6 +38,9 @@
 #include "stream_shared.h"
 #include "stream_write.h"
 
+/* If so many customers cannot be read one by one, none of them can. */
+#define TRIED_BEFORE_GIVING_UP	10
+
 /* A customer of a model, among those of a chunk. */
 typedef struct CustomerKey
 {
@@ -565,24 +568,15 @@ read_customers(void *arg)
 }
 
 /*
- * Reads customers again, and adds their rows to the list of those to be scored;
- * those that are not found are gone.  If reading fails as a whole, so does the
- * model.
+ * Reads customers onto the tape; NULL, or what went wrong.
  */
-static void
-read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
-		   int *nscores)
+static ErrorData *
+try_to_read(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
 {
-	ReadCustomers read = {chunk};
-	Datum	   *keys = palloc(sizeof(Datum) * Max(nreads, 1));
-	ChurnChange change;
-	ErrorData  *error;
-	XLogRecPtr	lsn;
+	ReadCustomers read = {chunk, 0, tape};
+	Datum	   *keys = palloc(sizeof(Datum) * nreads);
 	int			i;
 
-	if (nreads == 0)
-		return;
-	churn_apply_wait(chunk->sink);
 	for (i = 0; i < nreads; i++)
 	{
 		keys[i] = CStringGetTextDatum(reads[i]->key);
@@ -590,18 +584,75 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 	}
 	read.keys = PointerGetDatum(construct_array(keys, nreads, TEXTOID, -1,
 												false, TYPALIGN_INT));
-	read.tape = churn_tape_create(chunk->context);
-	error = churn_attempt(read_customers, &read);
-	if (error != NULL)
+	return churn_attempt(read_customers, &read);
+}
+
+/*
+ * Reads customers onto the tape, one by one if they cannot be read together;
+ * returns false if none of them can be: then it is the model's fault.
+ */
+static bool
+read_onto_tape(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
+{
+	ErrorData  *first = try_to_read(chunk, reads, nreads, tape);
+	ErrorData **errors;
+	int			failed = 0;
+	int			i;
+
+	if (first == NULL)
+		return true;
+	churn_tape_clear(tape);
+	errors = palloc0(sizeof(ErrorData *) * nreads);
+	for (i = 0; i < nreads && nreads > 1; i++)
 	{
-		churn_tape_clear(read.tape);
-		churn_rescan_break(chunk->model, error);
+		errors[i] = try_to_read(chunk, &reads[i], 1, tape);
+		failed += errors[i] != NULL;
+		if (failed > i && i == TRIED_BEFORE_GIVING_UP)
+			break;
+	}
+	if (nreads == 1 || failed >= i)
+	{
+		churn_rescan_break(chunk->model, first);
+		return false;
+	}
+	for (i = 0; i < nreads; i++)
+	{
+		if (errors[i] == NULL)
+			continue;
+		reads[i]->action = CHURN_ACTION_READ;	/* neither row nor gone */
+		churn_stream_error_row("row", chunk->model->name,
+							   chunk->model->source_relation, reads[i]->key,
+							   reads[i]->lsn, errors[i]);
+	}
+	return true;
+}
+
+/*
+ * Reads customers again, and adds their rows to the list of those to be scored;
+ * those that are not found are gone.
+ */
+static void
+read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
+		   int *nscores)
+{
+	ChurnTape  *tape;
+	ChurnChange change;
+	XLogRecPtr	lsn;
+	int			i;
+
+	if (nreads == 0)
+		return;
+	churn_apply_wait(chunk->sink);
+	tape = churn_tape_create(chunk->context);
+	if (!read_onto_tape(chunk, reads, nreads, tape))
+	{
+		churn_tape_clear(tape);
 		return;
 	}
-	/* the snapshot was taken before this, so it sees no later commit */
+	/* snapshots were taken before this, so they see no later commit */
 	lsn = GetXLogInsertRecPtr();
-	churn_tape_rewind(read.tape);
-	while (churn_tape_next(read.tape, &change))
+	churn_tape_rewind(tape);
+	while (churn_tape_next(tape, &change))
 	{
 		CustomerKey id = {chunk->model, change.key};
 		Customer   *customer = change.key_length == 0 ? NULL :
@@ -611,6 +662,8 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 		if (customer == NULL)
 			continue;			/* the key has another text than asked for */
 		pending = &chunk->list[customer->place];
+		if (pending->action == CHURN_ACTION_SCORE)
+			continue;			/* the source has the key twice */
 		pending->action = CHURN_ACTION_SCORE;
 		pending->reading = change.reading;
 		pending->row_length = change.tuple_length;
@@ -618,7 +671,7 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 		memcpy(pending->row, change.tuple, change.tuple_length);
 		scores[(*nscores)++] = pending;
 	}
-	churn_tape_clear(read.tape);
+	churn_tape_clear(tape);
 	for (i = 0; i < nreads; i++)
 	{
 		note_reread(chunk->sink, chunk->model, reads[i]->key, lsn);

@@ -32,6 +32,10 @@ extern ChurnStreamEntry *churn_stream_find(Oid database);
 /* The same; makes one if there is none, NULL if there is no room. */
 extern ChurnStreamEntry *churn_stream_find_or_make(Oid database);
 
+/* Whether a database has an entry or could get one; and the report if not. */
+extern bool churn_stream_has_room(Oid database);
+extern void churn_stream_report_no_room(int level);
+
 /* Frees an entry, locked, if nobody needs it; returns whether it is free. */
 extern bool churn_stream_free_unneeded(ChurnStreamEntry *entry);
 

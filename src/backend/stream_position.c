@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "access/xlogutils.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -271,6 +272,21 @@ churn_position_drop(void)
 }
 
 /*
+ * Reads a page of the write-ahead log for decoding, if what is wanted of it is
+ * flushed.  Core's own function waits for that, and a record whose beginning is
+ * flushed and whose end is not would hold up everything until the WAL writer
+ * comes by.
+ */
+static int
+read_page(XLogReaderState *reader, XLogRecPtr page, int wanted,
+		  XLogRecPtr record, char *buffer)
+{
+	if (page + wanted > GetFlushRecPtr(NULL))
+		return -1;
+	return read_local_xlog_page(reader, page, wanted, record, buffer);
+}
+
+/*
  * Begins to decode.  The slot starts earlier than position, and what was
  * committed before that is skipped.
  */
@@ -283,7 +299,7 @@ churn_position_decode(XLogRecPtr position)
 	StartTransactionCommand();
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	ctx = CreateDecodingContext(position, NIL, false,
-								XL_ROUTINE(.page_read = read_local_xlog_page,
+								XL_ROUTINE(.page_read = read_page,
 										   .segment_open = wal_segment_open,
 										   .segment_close = wal_segment_close),
 								NULL, NULL, NULL);

@@ -20,8 +20,8 @@
 static int	probe_level = 0;
 
 /*
- * End of the transaction.  After the commit nothing may fail, so that there is
- * room was seen to before.
+ * End of the transaction.  After the commit nothing may fail; that there is
+ * room was seen before, and what came between is only a warning.
  */
 static void
 end_transaction(XactEvent event, void *arg)
@@ -33,10 +33,7 @@ end_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 			probe_level = 0;
 			if (!churn_stream_probe(MyDatabaseId, true))
-				ereport(WARNING,
-						(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						 errmsg("too many databases have watches"),
-						 errhint("Call churn_unwatch() in a database that needs none, then restart the server.")));
+				churn_stream_report_no_room(WARNING);
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			ereport(ERROR,
@@ -80,8 +77,10 @@ churn_stream_probe_at_commit(void)
 	static bool registered = false;
 	int			level = GetCurrentTransactionNestLevel();
 
-	if (churn_stream_entry(MyDatabaseId, true) == NULL)
+	if (!churn_stream_available())
 		return;
+	if (!churn_stream_has_room(MyDatabaseId))
+		churn_stream_report_no_room(ERROR);
 	if (!registered)
 	{
 		RegisterXactCallback(end_transaction, NULL);

@@ -70,7 +70,6 @@ typedef struct Rescan
 } Rescan;
 
 static Rescan rescan;
-static TimestampTz not_before = 0;
 
 /*
  * Writes a column of churn.rescans for a model.
@@ -125,7 +124,7 @@ churn_rescan_break(ChurnWatchedModel *model, const ErrorData *error)
 	if (model->pending == NULL)
 		model->pending = MemoryContextStrdup(GetMemoryChunkContext(model),
 											 BROKEN);
-	not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TRY_AGAIN);
+	model->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TRY_AGAIN);
 }
 
 /*
@@ -189,7 +188,6 @@ churn_rescan_adapt(ChurnWatchSet *set)
 {
 	ListCell   *cell;
 
-	not_before = 0;
 	if (rescan.context == NULL)
 		return;
 	rescan.model = NULL;
@@ -327,14 +325,13 @@ begin_next(ChurnWatchSet *set, ChurnStreamEntry *entry)
 		}
 		answer(entry, request.id, true, 0);
 	}
-	if (not_before != 0 && GetCurrentTimestamp() < not_before)
-		return false;
 	foreach(cell, set->models)
 	{
 		ChurnWatchedModel *model = lfirst(cell);
 		const char *reason = why_due(model);
 
-		if (reason == NULL)
+		if (reason == NULL || (model->not_before != 0 &&
+							   GetCurrentTimestamp() < model->not_before))
 			continue;
 		begin_rescan(model, reason, 0);
 		return true;

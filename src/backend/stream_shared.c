@@ -180,6 +180,35 @@ churn_stream_free_unneeded(ChurnStreamEntry *entry)
 }
 
 /*
+ * Whether another database could get an entry.
+ */
+bool
+churn_stream_has_room(Oid database)
+{
+	bool		room;
+
+	churn_stream_lock(LW_SHARED);
+	room = churn_stream_find(database) != NULL ||
+		churn_stream_find(InvalidOid) != NULL;
+	churn_stream_unlock();
+	return room;
+}
+
+/*
+ * The error that there is no room for another database.
+ */
+void
+churn_stream_report_no_room(int level)
+{
+	ereport(level,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many databases have watches"),
+			 errdetail("At most %d databases of a server can.",
+					   CHURN_STREAM_DATABASES),
+			 errhint("Call churn_unwatch() in a database that needs none.")));
+}
+
+/*
  * The entry of a database; see stream_shared.h.
  */
 ChurnStreamEntry *
@@ -194,12 +223,7 @@ churn_stream_entry(Oid database, bool make)
 		churn_stream_find(database);
 	churn_stream_unlock();
 	if (entry == NULL && make)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many databases have watches"),
-				 errdetail("At most %d databases of a server can.",
-						   CHURN_STREAM_DATABASES),
-				 errhint("Call churn_unwatch() in a database that needs none.")));
+		churn_stream_report_no_room(ERROR);
 	return entry;
 }
 

@@ -275,7 +275,7 @@ entry_at_work(void)
 	}
 	churn_stream_unlock();
 	if (entry == NULL)
-		return churn_stream_entry(MyDatabaseId, true);
+		churn_stream_report_no_room(ERROR);
 	churn_stream_wake_launcher();
 	return entry;
 }

@@ -259,6 +259,16 @@ complete_model(ChurnWatchSet *set, ChurnWatchedModel *model)
 }
 
 /*
+ * The set's memory goes, maybe with that of a failed query.
+ */
+static void
+forget_set(void *arg)
+{
+	if (current_set == arg)
+		current_set = NULL;
+}
+
+/*
  * The table of known relations.
  */
 static HTAB *
@@ -294,6 +304,9 @@ churn_watch_set_load(MemoryContext parent)
 	if (!registered)
 		CacheRegisterRelcacheCallback(relation_altered, (Datum) 0);
 	registered = true;
+	set->forget.func = forget_set;
+	set->forget.arg = set;
+	MemoryContextRegisterResetCallback(context, &set->forget);
 	current_set = set;
 	if (!OidIsValid(schema) ||
 		!OidIsValid(get_relname_relid("stream_position", schema)))
@@ -317,8 +330,6 @@ churn_watch_set_free(ChurnWatchSet *set)
 {
 	ListCell   *cell;
 
-	if (current_set == set)
-		current_set = NULL;
 	foreach(cell, set->models)
 	{
 		ChurnWatchedModel *model = lfirst(cell);
@@ -498,7 +509,7 @@ churn_watch_set_find(ChurnWatchSet *set, Relation relation)
 	entry = hash_search(set->relations, &relid, HASH_ENTER, &found);
 	if (found && entry->valid)
 		return entry;
-	entry->valid = false;
+	entry->valid = true;		/* unless it is altered meanwhile */
 	entry->configures = false;
 	entry->places = NIL;
 	for (i = 0; i < lengthof(set->configuring); i++)
@@ -509,6 +520,5 @@ churn_watch_set_find(ChurnWatchSet *set, Relation relation)
 	MemoryContextSwitchTo(old);
 	if (entry->places != NIL && ++set->nlayouts > MOST_LAYOUTS)
 		set->stale = true;
-	entry->valid = true;
 	return entry;
 }

@@ -7,6 +7,7 @@
 
 #include "access/tupdesc.h"
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
@@ -56,6 +57,7 @@ typedef struct ChurnWatchedModel
 	int			scanned_version;	/* 0 if never scanned */
 	DateADT		scanned_day;
 	bool		broken;			/* it can not be scored, as recorded there */
+	TimestampTz not_before;		/* when a rescan is tried again, if so */
 	/* customers that are read again instead of scored from the change */
 	XLogRecPtr	reread_until;	/* all, for commits up to this */
 	HTAB	   *rereads;		/* ChurnReread by key, or NULL */
@@ -116,6 +118,7 @@ typedef struct ChurnWatchedRelation
 typedef struct ChurnWatchSet
 {
 	MemoryContext context;		/* holds all of it */
+	MemoryContextCallback forget;
 	bool		exists;			/* the extension does */
 	bool		stale;			/* it may no longer hold */
 	int			nwatches;		/* in force */

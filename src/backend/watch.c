@@ -12,6 +12,7 @@
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
@@ -44,6 +45,23 @@ PG_FUNCTION_INFO_V1(churn_unwatch);
 PG_FUNCTION_INFO_V1(churn_add_alert_rule);
 
 /*
+ * Whether this is a template database.
+ */
+static bool
+is_template(void)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID,
+										ObjectIdGetDatum(MyDatabaseId));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for database %u", MyDatabaseId);
+	result = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
  * Complains unless the server can stream.
  */
 static void
@@ -69,6 +87,11 @@ check_server(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("live rescoring needs a replication slot, but max_replication_slots is 0"),
 				 errhint("Raise it in postgresql.conf and restart the server.")));
+	if (is_template())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tables of a template database cannot be watched"),
+				 errhint("A worker in it would be in the way of CREATE DATABASE.")));
 }
 
 /*
@@ -164,6 +187,39 @@ tells_old_key(Relation relation, int column)
 }
 
 /*
+ * The commands that give a table a replica identity with the key: its primary
+ * key or, where that is on other columns, a unique index on the key and these.
+ */
+static char *
+identity_commands(Relation table, const char *key)
+{
+	TupleDesc	desc = RelationGetDescr(table);
+	const char *name = churn_relation_name(table);
+	Bitmapset  *primary = RelationGetIndexAttrBitmap(table,
+													 INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	StringInfoData columns;
+	const char *index;
+	int			i = -1;
+
+	initStringInfo(&columns);
+	appendStringInfoString(&columns, quote_identifier(key));
+	if (primary == NULL)
+		return psprintf("ALTER TABLE %s ADD PRIMARY KEY (%s);", name,
+						columns.data);
+	while ((i = bms_next_member(primary, i)) >= 0)
+		appendStringInfo(&columns, ", %s",
+						 quote_identifier(NameStr(TupleDescAttr(desc,
+																i + FirstLowInvalidHeapAttributeNumber - 1)->attname)));
+	index = quote_identifier(psprintf("%.40s_churn_key",
+									  RelationGetRelationName(table)));
+	return psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;"
+					" CREATE UNIQUE INDEX %s ON %s (%s);"
+					" ALTER TABLE %s REPLICA IDENTITY USING INDEX %s;",
+					name, quote_identifier(key), index, name, columns.data,
+					name, index);
+}
+
+/*
  * Complains of a table, or one below it, whose deletes would not tell the key.
  */
 static void
@@ -185,9 +241,8 @@ check_deletes(Relation relation, const char *key)
 					 errmsg("deletes from \"%s\" would not tell the key \"%s\"",
 							RelationGetRelationName(table), key),
 					 errdetail("The column is not in the table's replica identity."),
-					 errhint("ALTER TABLE %s ADD PRIMARY KEY (%s), or REPLICA IDENTITY USING INDEX with a unique index on it; or call churn_watch() with allow_deletes => false, and deletes are noticed by rescans only.",
-							 churn_relation_name(table),
-							 quote_identifier(key))));
+					 errhint("%s Or call churn_watch() with allow_deletes => false: then only rescans notice deletes.",
+							 identity_commands(table, key))));
 		relation_close(table, NoLock);
 	}
 }

@@ -12,6 +12,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "access/xlogutils.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -160,6 +161,7 @@ load_set(Worker *worker)
 	ListCell   *other;
 
 	churn_apply_wait(&worker->sink);
+	(void) churn_stream_probed(worker->entry);
 	begin_work();
 	set = churn_watch_set_load(TopMemoryContext);
 	end_work();
@@ -188,27 +190,34 @@ load_set(Worker *worker)
 }
 
 /*
+ * Gives up the slot, and the position with it.
+ */
+static void
+drop_slot(Worker *worker)
+{
+	ChurnRole	saved;
+
+	if (worker->ctx != NULL)
+		FreeDecodingContext(worker->ctx);
+	worker->ctx = NULL;
+	churn_position_drop();
+	if (!worker->sink.set->exists)
+		return;
+	begin_work();
+	saved = churn_role_become_owner();
+	SPI_execute("DELETE FROM churn.stream_position", false, 0);
+	churn_role_restore(saved);
+	end_work();
+}
+
+/*
  * Ends the process since there is nothing to watch.
  */
 static void
 retire(Worker *worker)
 {
-	bool		exists = worker->sink.set->exists;
-
 	churn_stream_retire(worker->entry);
-	if (worker->ctx != NULL)
-		FreeDecodingContext(worker->ctx);
-	churn_position_drop();
-	if (exists)
-	{
-		ChurnRole	saved;
-
-		begin_work();
-		saved = churn_role_become_owner();
-		SPI_execute("DELETE FROM churn.stream_position", false, 0);
-		churn_role_restore(saved);
-		end_work();
-	}
+	drop_slot(worker);
 	ereport(LOG,
 			(errmsg("churn worker of database %u ends: nothing is watched",
 					MyDatabaseId)));
@@ -235,7 +244,8 @@ wait_a_while(int milliseconds)
 }
 
 /*
- * Waits as long as all watches are those of another server or database.
+ * Waits as long as all watches are those of another server or database, and
+ * holds no log meanwhile.
  */
 static void
 wait_while_paused(Worker *worker)
@@ -244,6 +254,8 @@ wait_while_paused(Worker *worker)
 	{
 		if (worker->sink.set->npaused == 0)
 			retire(worker);
+		if (worker->ctx != NULL)
+			drop_slot(worker);
 		report_state(worker, CHURN_STREAM_PAUSED);
 		wait_a_while(HOUSEKEEPING);
 		load_set(worker);
@@ -315,8 +327,13 @@ decode(Worker *worker)
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("could not read the write-ahead log at %X/%X: %s",
 							LSN_FORMAT_ARGS(reader->EndRecPtr), message)));
-		if (record != NULL)
-			LogicalDecodingProcessRecord(worker->ctx, reader);
+		if (record == NULL)
+		{
+			/* the end of this record is not flushed yet */
+			XLogBeginRead(reader, reader->EndRecPtr);
+			return false;
+		}
+		LogicalDecodingProcessRecord(worker->ctx, reader);
 		CHECK_FOR_INTERRUPTS();
 		if (worker->sink.tape->changes >= (uint64) churn_batch_size ||
 			worker->sink.configured || worker->sink.set->stale)
@@ -355,6 +372,19 @@ note_latencies(Worker *worker)
 }
 
 /*
+ * A position at the start of a page stands for that behind the page's header,
+ * which is what the server says when the next record will begin there.
+ */
+static XLogRecPtr
+beyond_page_header(XLogRecPtr lsn)
+{
+	if (lsn % XLOG_BLCKSZ != 0)
+		return lsn;
+	return lsn + (XLogSegmentOffset(lsn, wal_segment_size) == 0 ?
+				  SizeOfXLogLongPHD : SizeOfXLogShortPHD);
+}
+
+/*
  * Notes in shared memory how far the worker is.
  */
 static void
@@ -362,7 +392,7 @@ report_progress(Worker *worker, bool caught_up)
 {
 	ChurnStreamEntry *entry = worker->entry;
 	TimestampTz now = GetCurrentTimestamp();
-	XLogRecPtr	end = worker->ctx->reader->EndRecPtr;
+	XLogRecPtr	end = beyond_page_header(worker->ctx->reader->EndRecPtr);
 	int			rescans = churn_rescan_count(worker->sink.set, entry);
 	bool		moved;
 
@@ -490,10 +520,13 @@ do_round(Worker *worker)
 
 	apply(worker);
 	confirm(worker);
-	if (worker->sink.configured || worker->sink.set->stale)
+	if (worker->sink.configured || worker->sink.set->stale ||
+		churn_stream_probed(worker->entry))
 	{
 		load_set(worker);
 		wait_while_paused(worker);
+		if (worker->ctx == NULL)
+			take_slot(worker);
 	}
 	rescanned = !more && churn_rescan_step(&worker->sink, worker->entry,
 										   &worker->total);

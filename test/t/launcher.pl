@@ -155,6 +155,13 @@ my $pid_before = worker_pid('forced');
 like(error_of($node, 'DROP DATABASE forced'), qr/^55006: database "forced" is being accessed/,
 	'DROP DATABASE fails for other sessions');
 another_worker('then the worker is back', 'forced', $pid_before);
+my $dropper = $node->background_psql('postgres', on_error_stop => 0);
+my $dropper_pid = $dropper->query_safe('SELECT pg_backend_pid()');
+$dropper->query_until(qr/started/, "\\echo started\nDROP DATABASE forced;\n");
+ok($node->poll_query_until('postgres', $workers, "one\ntwo"), 'while DROP DATABASE waits for others no worker runs');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($dropper_pid)");
+workers_run_in('it is back also if the waiting session dies', 'one', 'two', 'forced');
+eval { $dropper->quit };
 runs('DROP DATABASE forced WITH (FORCE)', 'DROP DATABASE WITH (FORCE)');
 eval { $guest->quit };
 workers_run_in('no worker is left there', 'one', 'two');
