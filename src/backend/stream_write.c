@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "role.h"
 #include "score.h"
 #include "stream_alerts.h"
 #include "stream_write.h"
@@ -427,4 +428,23 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		log_rows(&logged, log_features, nfeatures, common);
 	}
 	return fresh.n + changed.n + delete_rows(model, gone, ngone);
+}
+
+/*
+ * Deletes what was written of a model that has been dropped; see
+ * stream_write.h.
+ */
+void
+churn_predictions_clear(const char *model)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(model)};
+	ChurnRole	saved = churn_role_become_owner();
+
+	SPI_execute_with_args("SELECT FROM churn.models WHERE name = $1",
+						  1, types, values, NULL, true, 1);
+	if (SPI_processed == 0)
+		SPI_execute_with_args("DELETE FROM churn.predictions WHERE model = $1",
+							  1, types, values, NULL, false, 0);
+	churn_role_restore(saved);
 }
