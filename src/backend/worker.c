@@ -52,8 +52,19 @@ extern PGDLLEXPORT void churn_stream_worker_main(Datum arg);
 /* Milliseconds between looks at what does not come by the stream. */
 #define HOUSEKEEPING	1000
 
-/* Milliseconds for which a decoded change may wait for others to come. */
+/*
+ * Milliseconds to wait after a batch that was not full, so that the next one
+ * is larger: a batch costs as much as four changes.
+ */
 #define GATHER			2
+
+/* What a round found. */
+typedef enum Round
+{
+	ROUND_IDLE,					/* nothing to do */
+	ROUND_BUSY,					/* changes, and now there are no more */
+	ROUND_MORE					/* there is more to do at once */
+} Round;
 
 typedef struct Worker
 {
@@ -509,9 +520,9 @@ keep_house(Worker *worker)
 }
 
 /*
- * Does one round.  Returns whether there was something to do.
+ * Does one round, and says what is to be expected of the next.
  */
-static bool
+static Round
 do_round(Worker *worker)
 {
 	bool		more = decode(worker);
@@ -534,7 +545,9 @@ do_round(Worker *worker)
 	report_state(worker, more ? CHURN_STREAM_CATCHING_UP :
 				 rescanned ? CHURN_STREAM_RESCANNING : CHURN_STREAM_STREAMING);
 	keep_house(worker);
-	return more || busy || rescanned;
+	if (more || rescanned)
+		return ROUND_MORE;
+	return busy ? ROUND_BUSY : ROUND_IDLE;
 }
 
 /*
@@ -549,14 +562,19 @@ work(Worker *worker)
 	take_slot(worker);
 	for (;;)
 	{
-		if (do_round(worker))
-			worker->nap = 1;
-		else
-			worker->nap = Min(worker->nap + 1, churn_naptime);
-		if (worker->nap == 1)
-			wait_a_while(0);
-		else
-			wait_a_while(worker->nap - 1);
+		switch (do_round(worker))
+		{
+			case ROUND_MORE:
+				worker->nap = 0;
+				break;
+			case ROUND_BUSY:
+				worker->nap = Min(GATHER, churn_naptime);
+				break;
+			case ROUND_IDLE:
+				worker->nap = Min(worker->nap + 1, churn_naptime);
+				break;
+		}
+		wait_a_while(worker->nap);
 	}
 }
 
