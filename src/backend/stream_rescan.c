@@ -57,6 +57,7 @@ typedef struct Rescan
 	int64		requests;		/* the model's when it began */
 	char	   *reason;
 	uint64		request;		/* a session's, or 0 */
+	int			nreasons;		/* that it wants with each score */
 	List	   *tables;			/* OIDs still to be read; NIL for a query */
 	bool		query;			/* the source is to be read as a whole */
 	BlockNumber block;			/* of the first table, next to be read */
@@ -318,8 +319,8 @@ begin_next(ChurnWatchSet *set, ChurnStreamEntry *entry)
 
 			if (model->model_id != request.model_id || model->version == NULL)
 				continue;
-			model->nreasons = Max(model->nreasons, request.reasons);
 			begin_rescan(model, "churn_rescore()", request.id);
+			rescan.nreasons = request.reasons;
 			return true;
 		}
 		answer(entry, request.id, true, 0);
@@ -486,6 +487,9 @@ static bool
 run_step(ChurnDecoderSink *sink)
 {
 	Step		step = {sink, churn_tape_create(CurrentMemoryContext)};
+	bool		purges = !rescan.query && rescan.tables == NIL;
+	int			nreasons = rescan.model->nreasons;
+	uint64		scored = rescan.applied.scored;
 	XLogRecPtr	lsn;
 	ErrorData  *error;
 
@@ -501,7 +505,11 @@ run_step(ChurnDecoderSink *sink)
 	lsn = GetXLogInsertRecPtr();
 	rescan.model->reread_until = Max(rescan.model->reread_until, lsn);
 	rescan.model->broken = false;
+	rescan.model->nreasons = Max(nreasons, rescan.nreasons);
 	churn_apply(sink, step.tape, "batch", &rescan.applied);
+	rescan.model->nreasons = nreasons;
+	if (purges)
+		rescan.applied.scored = scored; /* they were counted before */
 	churn_tape_clear(step.tape);
 	return !rescan.model->broken;
 }
