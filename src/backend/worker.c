@@ -81,6 +81,7 @@ typedef struct Worker
 	uint64		rated_scored;
 	DateADT		log_day;		/* for which partitions were made */
 	int			nap;			/* ms, grows while nothing happens */
+	bool		reading;		/* write-ahead log, of which some may be gone */
 	ChurnApplied total;
 } Worker;
 
@@ -331,8 +332,11 @@ decode(Worker *worker)
 	while (reader->EndRecPtr < end)
 	{
 		char	   *message = NULL;
-		XLogRecord *record = XLogReadRecord(reader, &message);
+		XLogRecord *record;
 
+		worker->reading = true;
+		record = XLogReadRecord(reader, &message);
+		worker->reading = false;
 		if (message != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -644,6 +648,9 @@ churn_stream_worker_main(Datum arg)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		churn_alerts_forget();
+		/* without its log the slot is of no use; the next worker makes one */
+		if (worker->reading && error->sqlerrcode == ERRCODE_UNDEFINED_FILE)
+			churn_position_drop();
 		leave_word(worker, error);
 		proc_exit(1);
 	}
