@@ -31,6 +31,7 @@
 #include "role.h"
 #include "score.h"
 #include "stream_alerts.h"
+#include "stream_caches.h"
 #include "stream_errors.h"
 #include "stream_watch.h"
 
@@ -67,7 +68,7 @@ relation_altered(Datum arg, Oid relid)
 	ListCell   *cell;
 	size_t		i;
 
-	if (set == NULL)
+	if (set == NULL || churn_caches_switching())
 		return;
 	if (!OidIsValid(relid))
 	{

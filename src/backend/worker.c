@@ -38,6 +38,7 @@
 #include "role.h"
 #include "stream_alerts.h"
 #include "stream_apply.h"
+#include "stream_caches.h"
 #include "stream_errors.h"
 #include "stream_position.h"
 #include "stream_rescan.h"
@@ -324,7 +325,7 @@ take_slot(Worker *worker)
  * there is more.
  */
 static bool
-decode(Worker *worker)
+decode_records(Worker *worker)
 {
 	XLogReaderState *reader = worker->ctx->reader;
 	XLogRecPtr	end = GetFlushRecPtr(NULL);
@@ -355,6 +356,23 @@ decode(Worker *worker)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Decodes, with the catalogs as they were.
+ */
+static bool
+decode(Worker *worker)
+{
+	bool		more;
+
+	if (worker->ctx->reader->EndRecPtr >= GetFlushRecPtr(NULL))
+		return false;
+	churn_caches_switch();
+	more = decode_records(worker);
+	churn_caches_switch();
+	churn_caches_passed(worker->ctx->reader->EndRecPtr);
+	return more;
 }
 
 /*
@@ -626,6 +644,7 @@ churn_stream_worker_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
 											  InvalidOid, 0);
 	settle();
+	churn_caches_init();
 	/* what this process writes is of no interest to its decoding */
 	replorigin_session_origin = DoNotReplicateId;
 	worker->sink.context = TopMemoryContext;
