@@ -521,6 +521,24 @@ run_step(ChurnDecoderSink *sink)
 }
 
 /*
+ * Whether a rescan is under way, due or asked for, by a look that costs
+ * nothing.  A request that comes this moment is seen the next time.
+ */
+static bool
+anything_to_do(const ChurnDecoderSink *sink, const ChurnStreamEntry *entry)
+{
+	int			i;
+
+	for (i = 0; i < CHURN_STREAM_REQUESTS; i++)
+	{
+		if (entry->requests[i].id != 0 && !entry->requests[i].taken)
+			return true;
+	}
+	return rescan.context != NULL ||
+		churn_rescan_count(sink->set, entry) > 0;
+}
+
+/*
  * Does a part of the rescans that are due; see stream_rescan.h.
  */
 bool
@@ -533,6 +551,8 @@ churn_rescan_step(ChurnDecoderSink *sink, ChurnStreamEntry *entry,
 	bool		ended = false;
 	int64		written;
 
+	if (!anything_to_do(sink, entry))
+		return false;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
