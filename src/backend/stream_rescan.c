@@ -4,7 +4,8 @@
  *
  * A rescan is done in steps, each a transaction of its own, with decoded
  * changes in between.  A table is read by ranges of blocks; what moves from one
- * range to another meanwhile is a change, and comes by the stream.  A view or
+ * range to another meanwhile is a change, and comes by the stream, unless the
+ * table is rewritten: then it is read from the start again.  A view or
  * a query is read in one step.  At the end, unless it is certain that there are
  * none, predictions of customers that are gone are looked for, by key.
  */
@@ -62,6 +63,7 @@ typedef struct Rescan
 	bool		query;			/* the source is to be read as a whole */
 	BlockNumber block;			/* of the first table, next to be read */
 	BlockNumber nblocks;
+	Oid			filenode;		/* of the first table when that was looked at */
 	bool		purges;			/* look for customers that are gone */
 	char	   *last_key;		/* the last that was looked at; NULL before */
 	DateADT		day;
@@ -365,6 +367,10 @@ read_part(ChurnTape *tape, MemoryContext context)
 			rescan.tables = list_delete_first(rescan.tables);
 			return;
 		}
+		/* a table that was rewritten has its rows in other blocks */
+		if (rescan.filenode != table->rd_rel->relfilenode)
+			rescan.block = 0;
+		rescan.filenode = table->rd_rel->relfilenode;
 		if (rescan.block == 0)
 			rescan.nblocks = RelationGetNumberOfBlocks(table);
 		query = psprintf("SELECT * FROM ONLY %s"
@@ -515,6 +521,24 @@ run_step(ChurnDecoderSink *sink)
 }
 
 /*
+ * Whether a rescan is under way, due or asked for, by a look that costs
+ * nothing.  A request that comes this moment is seen the next time.
+ */
+static bool
+anything_to_do(const ChurnDecoderSink *sink, const ChurnStreamEntry *entry)
+{
+	int			i;
+
+	for (i = 0; i < CHURN_STREAM_REQUESTS; i++)
+	{
+		if (entry->requests[i].id != 0 && !entry->requests[i].taken)
+			return true;
+	}
+	return rescan.context != NULL ||
+		churn_rescan_count(sink->set, entry) > 0;
+}
+
+/*
  * Does a part of the rescans that are due; see stream_rescan.h.
  */
 bool
@@ -527,6 +551,8 @@ churn_rescan_step(ChurnDecoderSink *sink, ChurnStreamEntry *entry,
 	bool		ended = false;
 	int64		written;
 
+	if (!anything_to_do(sink, entry))
+		return false;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());

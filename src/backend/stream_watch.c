@@ -31,6 +31,7 @@
 #include "role.h"
 #include "score.h"
 #include "stream_alerts.h"
+#include "stream_caches.h"
 #include "stream_errors.h"
 #include "stream_watch.h"
 #include "watch_table.h"
@@ -68,7 +69,7 @@ relation_altered(Datum arg, Oid relid)
 	ListCell   *cell;
 	size_t		i;
 
-	if (set == NULL)
+	if (set == NULL || churn_caches_switching())
 		return;
 	if (!OidIsValid(relid))
 	{
@@ -451,6 +452,23 @@ needed_columns(const ChurnWatchedModel *model, TupleDesc desc)
 }
 
 /*
+ * Whether some of the columns are not in the table: generated ones that are
+ * computed when they are read.
+ */
+static bool
+lacks_needed(TupleDesc desc, const Bitmapset *needed)
+{
+	int			column = -1;
+
+	while ((column = bms_next_member(needed, column)) >= 0)
+	{
+		if (churn_column_is_virtual(TupleDescAttr(desc, column)))
+			return true;
+	}
+	return false;
+}
+
+/*
  * The table that a table is a partition or a child of, under the snapshot
  * that catalogs are read with at present; InvalidOid if none.
  */
@@ -497,7 +515,10 @@ add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 		churn_reading_init(&place->reading, watch->model,
 						   CreateTupleDescCopyConstr(desc), watch->key);
 		if (!watch->related)
+		{
 			place->needed = needed_columns(watch->model, desc);
+			place->incomplete = lacks_needed(desc, place->needed);
+		}
 		entry->places = lappend(entry->places, place);
 	}
 }
