@@ -38,3 +38,11 @@ RESET logical_decoding_work_mem;
 SELECT pg_drop_replication_slot('regress_churn_big');
 SELECT churn_drop_model('decode');
 DROP TABLE decode_customers;
+-- worker and slot go with the last watch
+DO $$ BEGIN
+	WHILE EXISTS (SELECT FROM churn.stream_status) LOOP
+		PERFORM pg_sleep(0.01);
+		COMMIT;
+	END LOOP;
+END $$;
+TRUNCATE churn.errors;

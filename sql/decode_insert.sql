@@ -53,3 +53,11 @@ SELECT pg_drop_replication_slot('regress_churn_insert');
 SELECT churn_drop_model('decode');
 SELECT churn_drop_model('decode_too');
 DROP TABLE decode_customers, decode_others;
+-- worker and slot go with the last watch
+DO $$ BEGIN
+	WHILE EXISTS (SELECT FROM churn.stream_status) LOOP
+		PERFORM pg_sleep(0.01);
+		COMMIT;
+	END LOOP;
+END $$;
+TRUNCATE churn.errors;

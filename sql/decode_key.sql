@@ -80,3 +80,11 @@ SELECT churn_drop_model('decode_email');
 SELECT churn_drop_model('decode_pairs');
 SELECT churn_drop_model('decode_nulls');
 DROP TABLE decode_customers, decode_pairs, decode_nulls;
+-- worker and slot go with the last watch
+DO $$ BEGIN
+	WHILE EXISTS (SELECT FROM churn.stream_status) LOOP
+		PERFORM pg_sleep(0.01);
+		COMMIT;
+	END LOOP;
+END $$;
+TRUNCATE churn.errors;

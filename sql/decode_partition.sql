@@ -62,3 +62,11 @@ SELECT churn_drop_model('decode');
 SELECT churn_drop_model('decode_south');
 SELECT churn_drop_model('decode_parent');
 DROP TABLE decode_customers, decode_parent, decode_child;
+-- worker and slot go with the last watch
+DO $$ BEGIN
+	WHILE EXISTS (SELECT FROM churn.stream_status) LOOP
+		PERFORM pg_sleep(0.01);
+		COMMIT;
+	END LOOP;
+END $$;
+TRUNCATE churn.errors;

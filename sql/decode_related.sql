@@ -36,7 +36,7 @@ SELECT data FROM pg_logical_slot_get_changes('regress_churn_related', NULL, NULL
 
 -- and so are the scores
 SELECT churn_wait('60s');
-SELECT customer_key, round(score::numeric, 4) AS score, round(previous_score::numeric, 4) AS previous, origin
+SELECT customer_key, round(score::numeric, 4) AS score, origin
 	FROM churn.predictions WHERE model = 'decode' ORDER BY customer_key;
 SELECT count(*) AS differ FROM decode_view v
 	FULL JOIN (SELECT * FROM churn.predictions WHERE model = 'decode') p ON p.customer_key = v.id::text
@@ -52,3 +52,11 @@ SELECT pg_drop_replication_slot('regress_churn_related');
 SELECT churn_drop_model('decode');
 DROP VIEW decode_view;
 DROP TABLE decode_customers, decode_payments;
+-- worker and slot go with the last watch
+DO $$ BEGIN
+	WHILE EXISTS (SELECT FROM churn.stream_status) LOOP
+		PERFORM pg_sleep(0.01);
+		COMMIT;
+	END LOOP;
+END $$;
+TRUNCATE churn.errors;

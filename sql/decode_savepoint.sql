@@ -77,3 +77,11 @@ SELECT data FROM pg_logical_slot_get_changes('regress_churn_savepoint', NULL, NU
 SELECT pg_drop_replication_slot('regress_churn_savepoint');
 SELECT churn_drop_model('decode');
 DROP TABLE decode_customers;
+-- worker and slot go with the last watch
+DO $$ BEGIN
+	WHILE EXISTS (SELECT FROM churn.stream_status) LOOP
+		PERFORM pg_sleep(0.01);
+		COMMIT;
+	END LOOP;
+END $$;
+TRUNCATE churn.errors;

@@ -48,3 +48,11 @@ SELECT pg_drop_replication_slot('regress_churn_truncate');
 SELECT churn_drop_model('decode');
 SELECT churn_drop_model('decode_parts');
 DROP TABLE decode_visits, decode_customers, decode_payments, decode_parts;
+-- worker and slot go with the last watch
+DO $$ BEGIN
+	WHILE EXISTS (SELECT FROM churn.stream_status) LOOP
+		PERFORM pg_sleep(0.01);
+		COMMIT;
+	END LOOP;
+END $$;
+TRUNCATE churn.errors;

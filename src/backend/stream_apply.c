@@ -64,6 +64,7 @@ typedef struct Pending
 {
 	ChurnWatchedModel *model;
 	ChurnAction action;
+	bool		checked;		/* it only matters whether it is gone */
 	ChurnReading *reading;
 	const char *key;
 	HeapTupleHeader row;
@@ -366,6 +367,7 @@ add_change(Chunk *chunk, const ChurnChange *change)
 	pending = &chunk->list[customer->place];
 	pending->model = model;
 	pending->action = change->action;
+	pending->checked = change->action == CHURN_ACTION_CHECK;
 	pending->reading = change->reading;
 	pending->key = customer->id.key;
 	pending->lsn = change->lsn;
@@ -632,7 +634,7 @@ read_onto_tape(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
 
 /*
  * Reads customers again, and adds their rows to the list of those to be scored;
- * those that are not found are gone.
+ * those that are not found are gone, and of some no more is asked.
  */
 static void
 read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
@@ -672,7 +674,8 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 		pending->row_length = change.tuple_length;
 		pending->row = MemoryContextAlloc(chunk->context, change.tuple_length);
 		memcpy(pending->row, change.tuple, change.tuple_length);
-		scores[(*nscores)++] = pending;
+		if (!pending->checked)
+			scores[(*nscores)++] = pending;
 	}
 	churn_tape_clear(tape);
 	for (i = 0; i < nreads; i++)
@@ -710,6 +713,7 @@ apply_model(Chunk *chunk, ChurnWatchedModel *model)
 		if (pending->model != model)
 			continue;
 		if (scorable && (pending->action == CHURN_ACTION_READ ||
+						 pending->checked ||
 						 was_reread(model, pending->key, pending->lsn)))
 			reads[nreads++] = pending;
 		else if (pending->action == CHURN_ACTION_DELETE)

@@ -110,7 +110,22 @@ churn_rescan_request(ChurnWatchedModel *model, const char *reason)
 }
 
 /*
- * The same since the model cannot be scored.
+ * Forgets models without watches, whose rows may have come again while they
+ * were dropped.
+ */
+void
+churn_rescan_clear(void)
+{
+	ChurnRole	saved = churn_role_become_owner();
+
+	SPI_execute("DELETE FROM churn.rescans r WHERE NOT EXISTS"
+				" (SELECT FROM churn.watches w WHERE w.model = r.model)",
+				false, 0);
+	churn_role_restore(saved);
+}
+
+/*
+ * As churn_rescan_request(), since the model cannot be scored.
  */
 void
 churn_rescan_break(ChurnWatchedModel *model, const ErrorData *error)
@@ -399,7 +414,7 @@ read_predicted(ChurnTape *tape)
 	Datum		values[3];
 	char		nulls[3] = {' ', ' ', ' '};
 	ChurnReading reading = {.model = rescan.model};
-	ChurnChange change = {.action = CHURN_ACTION_READ};
+	ChurnChange change = {.action = CHURN_ACTION_CHECK};
 	ChurnReading *lasting = MemoryContextAlloc(tape->context,
 											   sizeof(ChurnReading));
 	uint64		i;
@@ -493,9 +508,7 @@ static bool
 run_step(ChurnDecoderSink *sink)
 {
 	Step		step = {sink, churn_tape_create(CurrentMemoryContext)};
-	bool		purges = !rescan.query && rescan.tables == NIL;
 	int			nreasons = rescan.model->nreasons;
-	uint64		scored = rescan.applied.scored;
 	XLogRecPtr	lsn;
 	ErrorData  *error;
 
@@ -514,8 +527,6 @@ run_step(ChurnDecoderSink *sink)
 	rescan.model->nreasons = Max(nreasons, rescan.nreasons);
 	churn_apply(sink, step.tape, "batch", &rescan.applied);
 	rescan.model->nreasons = nreasons;
-	if (purges)
-		rescan.applied.scored = scored; /* they were counted before */
 	churn_tape_clear(step.tape);
 	return !rescan.model->broken;
 }

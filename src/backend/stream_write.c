@@ -237,6 +237,20 @@ insert_rows(Columns *columns, Datum *common)
 }
 
 /*
+ * Whether a model has not been dropped meanwhile.
+ */
+static bool
+model_exists(const char *model)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(model)};
+
+	SPI_execute_with_args("SELECT FROM churn.models WHERE name = $1",
+						  1, types, values, NULL, false, 1);
+	return SPI_processed > 0;
+}
+
+/*
  * Updates predictions that are other than they were.
  */
 static void
@@ -267,7 +281,8 @@ update_rows(Columns *columns, Datum *common)
 							  " AS u (k, s, b, r, l, t) "
 							  "WHERE p.ctid = u.t AND p.customer_key = u.k AND p.model = $1",
 							  lengthof(types), types), values, NULL, false, 0);
-	if (SPI_processed != (uint64) columns->n)
+	if (SPI_processed != (uint64) columns->n &&
+		model_exists(TextDatumGetCString(common[0])))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("predictions of model \"%s\" were changed by somebody else",
@@ -441,9 +456,7 @@ churn_predictions_clear(const char *model)
 	Datum		values[] = {CStringGetTextDatum(model)};
 	ChurnRole	saved = churn_role_become_owner();
 
-	SPI_execute_with_args("SELECT FROM churn.models WHERE name = $1",
-						  1, types, values, NULL, true, 1);
-	if (SPI_processed == 0)
+	if (!model_exists(model))
 		SPI_execute_with_args("DELETE FROM churn.predictions WHERE model = $1",
 							  1, types, values, NULL, false, 0);
 	churn_role_restore(saved);

@@ -163,9 +163,9 @@ report_state(Worker *worker, ChurnStreamState state)
 }
 
 /*
- * Makes good what a new set shows that was done meanwhile under the old one:
- * predictions of models that were dropped, and changes of a table that was not
- * to be found or is another one now.
+ * Makes good what a new set shows that was done meanwhile under the old one, if
+ * there was one: rows about models that were dropped, and changes of a table
+ * that was not to be found or is another one now.
  */
 static void
 adapt_to(const ChurnWatchSet *old, ChurnWatchSet *set)
@@ -173,13 +173,16 @@ adapt_to(const ChurnWatchSet *old, ChurnWatchSet *set)
 	ListCell   *cell;
 	ListCell   *other;
 
-	foreach(cell, old->models)
+	if (!set->exists)
+		return;
+	foreach(cell, old != NULL ? old->models : NIL)
 		churn_predictions_clear(((ChurnWatchedModel *) lfirst(cell))->name);
+	churn_rescan_clear();
 	foreach(cell, set->watches)
 	{
 		ChurnWatch *watch = lfirst(cell);
 
-		foreach(other, old->watches)
+		foreach(other, old != NULL ? old->watches : NIL)
 		{
 			const ChurnWatch *before = lfirst(other);
 
@@ -206,8 +209,7 @@ load_set(Worker *worker)
 	(void) churn_stream_probed(worker->entry);
 	begin_work();
 	set = churn_watch_set_load(TopMemoryContext, true);
-	if (old != NULL)
-		adapt_to(old, set);
+	adapt_to(old, set);
 	end_work();
 	foreach(cell, set->models)
 	{
