@@ -21,7 +21,6 @@
 #include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -388,7 +387,7 @@ add_outcome(Chunk *chunk, const Pending *pending)
 	outcome->key = pending->key;
 	outcome->gone = pending->action == CHURN_ACTION_DELETE;
 	outcome->score = 0;
-	outcome->reasons = NULL;
+	outcome->reasons = 0;
 	outcome->lsn = pending->lsn;
 	outcome->reading = pending->reading;
 	outcome->row = pending->row;
@@ -397,13 +396,12 @@ add_outcome(Chunk *chunk, const Pending *pending)
 }
 
 /*
- * The reasons of the score found last, as text of an array.
+ * The reasons of the score found last, as an array of texts.
  */
-static char *
+static Datum
 find_reasons(ChurnReading *reading)
 {
 	ChurnWatchedModel *model = reading->model;
-	Datum		reasons;
 
 	if (reading->explainer == NULL)
 	{
@@ -417,10 +415,9 @@ find_reasons(ChurnReading *reading)
 		MemoryContextSwitchTo(old);
 	}
 	churn_row_explain(reading->explainer, model->features);
-	reasons = churn_row_reasons(reading->explainer, reading->values,
-								reading->nulls, model->features,
-								model->nreasons);
-	return OidOutputFunctionCall(F_ARRAY_OUT, reasons);
+	return churn_row_reasons(reading->explainer, reading->values,
+							 reading->nulls, model->features,
+							 model->nreasons);
 }
 
 /*
@@ -435,7 +432,7 @@ score_row(Chunk *chunk, const Pending *pending)
 	HeapTupleData tuple;
 	ChurnOutcome *outcome;
 	double		score;
-	char	   *reasons = NULL;
+	Datum		reasons = 0;
 
 	tuple.t_len = pending->row_length;
 	ItemPointerSetInvalid(&tuple.t_self);
