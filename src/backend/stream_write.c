@@ -9,6 +9,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -21,6 +22,7 @@
 
 #include "compat.h"
 #include "reader.h"
+#include "role.h"
 #include "score.h"
 #include "stream_alerts.h"
 #include "stream_table.h"
@@ -358,4 +360,23 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 			look_for_alerts(&writing, &writing.written[i]);
 	}
 	return writing.count;
+}
+
+/*
+ * Deletes what was written of a model that has been dropped; see
+ * stream_write.h.
+ */
+void
+churn_predictions_clear(const char *model)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(model)};
+	ChurnRole	saved = churn_role_become_owner();
+
+	SPI_execute_with_args("SELECT FROM churn.models WHERE name = $1",
+						  1, types, values, NULL, true, 1);
+	if (SPI_processed == 0)
+		SPI_execute_with_args("DELETE FROM churn.predictions WHERE model = $1",
+							  1, types, values, NULL, false, 0);
+	churn_role_restore(saved);
 }

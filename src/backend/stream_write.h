@@ -34,4 +34,10 @@ extern uint64 churn_outcomes_write(ChurnWatchedModel *model,
 extern int	churn_log_retention;	/* minutes; 0 writes no log */
 extern bool churn_write_unchanged;
 
+/*
+ * Deletes what was written of a model that has been dropped meanwhile, if it
+ * has.
+ */
+extern void churn_predictions_clear(const char *model);
+
 #endif							/* CHURN_STREAM_WRITE_H */
