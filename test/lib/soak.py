@@ -310,7 +310,7 @@ class Killer(threading.Thread):
                                                 signal.SIGKILL)),
             ("immediate shutdown", 2, self.immediate),
             ("postmaster killed", 1, self.postmaster),
-            ("version promoted", 3, self.promote),
+            ("version promoted", 6, self.promote),
         ]
         try:
             while True:
