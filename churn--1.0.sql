@@ -423,6 +423,8 @@ COMMENT ON COLUMN churn.stream_position.home IS 'system identifier and database 
 COMMENT ON COLUMN churn.stream_position.created_lsn IS 'where the slot began';
 COMMENT ON COLUMN churn.stream_position.lsn IS 'all transactions that committed before are rescored';
 
+-- The key is that of each partition: where the table had it, too, a dump of the
+-- partitions, which are not the extension's, could not be restored.
 CREATE TABLE churn.prediction_log (
 	customer_key text NOT NULL,
 	model text NOT NULL,
@@ -433,8 +435,7 @@ CREATE TABLE churn.prediction_log (
 	features real[],
 	scored_at timestamptz NOT NULL,
 	lsn pg_lsn,
-	origin text NOT NULL,
-	CONSTRAINT prediction_log_pkey PRIMARY KEY (customer_key, model, scored_at)
+	origin text NOT NULL
 ) PARTITION BY RANGE (scored_at);
 COMMENT ON TABLE churn.prediction_log IS 'every score that live rescoring wrote, with what it was made of; partitioned by day';
 COMMENT ON COLUMN churn.prediction_log.customer_key IS 'key of the customer, as text';
@@ -542,7 +543,6 @@ SELECT pg_catalog.pg_extension_config_dump('churn.predictions', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues_issue_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.watches', '');
-SELECT pg_catalog.pg_extension_config_dump('churn.prediction_log', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.errors', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.errors_error_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.alert_rules', '');
@@ -1342,7 +1342,8 @@ BEGIN
 	FOR day IN SELECT today + i FROM generate_series(0, 2) AS i LOOP
 		partition := 'prediction_log_' || to_char(day, 'YYYYMMDD');
 		IF to_regclass('churn.' || partition) IS NULL THEN
-			EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS)', partition);
+			EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS,
+				PRIMARY KEY (customer_key, model, scored_at))', partition);
 			EXECUTE format('ALTER TABLE churn.prediction_log ATTACH PARTITION churn.%I FOR VALUES FROM (%L) TO (%L)',
 				partition, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
 		END IF;

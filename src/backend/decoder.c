@@ -260,8 +260,9 @@ tuple_key(ChurnWatchPlace *place, HeapTuple tuple, bool *unknown)
 
 /*
  * A tuple that can be kept: values that came out of line within the change are
- * taken in; those that did not come, since they are unchanged, are left out
- * if the model does not need them.  NULL if it does.
+ * taken in; those that did not come, since they are unchanged or computed when
+ * they are read, are left out if the model does not need them.  NULL if it
+ * does.
  */
 static HeapTuple
 complete_tuple(ChurnWatchPlace *place, HeapTuple tuple)
@@ -270,6 +271,8 @@ complete_tuple(ChurnWatchPlace *place, HeapTuple tuple)
 	TupleDesc	desc = reading->desc;
 	int			i;
 
+	if (place->incomplete)
+		return NULL;
 	if (!HeapTupleHasExternal(tuple))
 		return tuple;
 	heap_deform_tuple(tuple, desc, reading->values, reading->nulls);

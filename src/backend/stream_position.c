@@ -18,22 +18,18 @@
 #include "miscadmin.h"
 #include "replication/decode.h"
 #include "replication/slot.h"
-#include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 #include "compat.h"
 #include "role.h"
 #include "stream_position.h"
 #include "stream_watch.h"
-
-/* Milliseconds between looks at the transactions that run. */
-#define LOOK_AGAIN		200
 
 /* What is on record of the slot. */
 typedef struct Position
@@ -136,7 +132,8 @@ allow_plugin(void)
 
 /*
  * Waits until no transaction runs that is older than the slot that was
- * dropped since it held too much WAL: a new one would hold as much.
+ * dropped since it held too much WAL: a new one would hold as much.  By its
+ * lock, so that pg_blocking_pids() tells whom we wait for.
  */
 static void
 wait_for_old_transactions(ChurnStreamEntry *entry)
@@ -152,10 +149,9 @@ wait_for_old_transactions(ChurnStreamEntry *entry)
 
 		if (!TransactionIdPrecedes(oldest, XidFromFullTransactionId(after)))
 			break;
-		CHECK_FOR_INTERRUPTS();
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOOK_AGAIN, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
+		StartTransactionCommand();
+		XactLockTableWait(oldest, NULL, NULL, XLTW_None);
+		CommitTransactionCommand();
 	}
 }
 

@@ -58,6 +58,7 @@ typedef struct Rescan
 	int64		requests;		/* the model's when it began */
 	char	   *reason;
 	uint64		request;		/* a session's, or 0 */
+	int			nreasons;		/* that it wants with each score */
 	List	   *tables;			/* OIDs still to be read; NIL for a query */
 	bool		query;			/* the source is to be read as a whole */
 	BlockNumber block;			/* of the first table, next to be read */
@@ -320,8 +321,8 @@ begin_next(ChurnWatchSet *set, ChurnStreamEntry *entry)
 
 			if (model->model_id != request.model_id || model->version == NULL)
 				continue;
-			model->nreasons = Max(model->nreasons, request.reasons);
 			begin_rescan(model, "churn_rescore()", request.id);
+			rescan.nreasons = request.reasons;
 			return true;
 		}
 		answer(entry, request.id, true, 0);
@@ -492,6 +493,9 @@ static bool
 run_step(ChurnDecoderSink *sink)
 {
 	Step		step = {sink, churn_tape_create(CurrentMemoryContext)};
+	bool		purges = !rescan.query && rescan.tables == NIL;
+	int			nreasons = rescan.model->nreasons;
+	uint64		scored = rescan.applied.scored;
 	XLogRecPtr	lsn;
 	ErrorData  *error;
 
@@ -507,9 +511,31 @@ run_step(ChurnDecoderSink *sink)
 	lsn = GetXLogInsertRecPtr();
 	rescan.model->reread_until = Max(rescan.model->reread_until, lsn);
 	rescan.model->broken = false;
+	rescan.model->nreasons = Max(nreasons, rescan.nreasons);
 	churn_apply(sink, step.tape, "batch", &rescan.applied);
+	rescan.model->nreasons = nreasons;
+	if (purges)
+		rescan.applied.scored = scored; /* they were counted before */
 	churn_tape_clear(step.tape);
 	return !rescan.model->broken;
+}
+
+/*
+ * Whether a rescan is under way, due or asked for, by a look that costs
+ * nothing.  A request that comes this moment is seen the next time.
+ */
+static bool
+anything_to_do(const ChurnDecoderSink *sink, const ChurnStreamEntry *entry)
+{
+	int			i;
+
+	for (i = 0; i < CHURN_STREAM_REQUESTS; i++)
+	{
+		if (entry->requests[i].id != 0 && !entry->requests[i].taken)
+			return true;
+	}
+	return rescan.context != NULL ||
+		churn_rescan_count(sink->set, entry) > 0;
 }
 
 /*
@@ -525,6 +551,8 @@ churn_rescan_step(ChurnDecoderSink *sink, ChurnStreamEntry *entry,
 	bool		ended = false;
 	int64		written;
 
+	if (!anything_to_do(sink, entry))
+		return false;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -442,6 +442,23 @@ needed_columns(const ChurnWatchedModel *model, TupleDesc desc)
 }
 
 /*
+ * Whether some of the columns are not in the table: generated ones that are
+ * computed when they are read.
+ */
+static bool
+lacks_needed(TupleDesc desc, const Bitmapset *needed)
+{
+	int			column = -1;
+
+	while ((column = bms_next_member(needed, column)) >= 0)
+	{
+		if (churn_column_is_virtual(TupleDescAttr(desc, column)))
+			return true;
+	}
+	return false;
+}
+
+/*
  * The table that a table is a partition or a child of, under the snapshot
  * that catalogs are read with at present; InvalidOid if none.
  */
@@ -488,7 +505,10 @@ add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 		churn_reading_init(&place->reading, watch->model,
 						   CreateTupleDescCopyConstr(desc), watch->key);
 		if (!watch->related)
+		{
 			place->needed = needed_columns(watch->model, desc);
+			place->incomplete = lacks_needed(desc, place->needed);
+		}
 		entry->places = lappend(entry->places, place);
 	}
 }

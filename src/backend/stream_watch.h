@@ -102,6 +102,8 @@ typedef struct ChurnWatchPlace
 {
 	ChurnWatch *watch;
 	ChurnReading reading;
+	bool		incomplete;		/* changes never bring all that is needed:
+								 * some is computed when it is read */
 	Bitmapset  *needed;			/* columns without which a row must be read
 								 * again; indexes from 0 */
 } ChurnWatchPlace;

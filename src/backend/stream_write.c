@@ -34,6 +34,7 @@ typedef struct Written
 	bool		present;		/* there was a prediction */
 	double		previous;
 	int			version;
+	const char *reasons;		/* as text; NULL if none, or not read */
 	ItemPointerData tid;
 } Written;
 
@@ -91,16 +92,17 @@ make_array(Datum *values, bool *nulls, int n, Oid type)
 }
 
 /*
- * Reads what the predictions of the customers are now.
+ * Reads what the predictions of the customers are now; reasons only where they
+ * are written.
  */
 static void
 read_present(const ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 			 int n, Written *written)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[] = {TEXTARRAYOID, TEXTOID};
+	Oid			types[] = {TEXTARRAYOID, TEXTOID, BOOLOID};
 	Datum	   *keys = palloc(sizeof(Datum) * n);
-	Datum		values[2];
+	Datum		values[3];
 	uint64		i;
 	int			j;
 
@@ -108,8 +110,10 @@ read_present(const ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		keys[j] = CStringGetTextDatum(outcomes[j].key);
 	values[0] = make_array(keys, NULL, n, TEXTOID);
 	values[1] = CStringGetTextDatum(model->name);
+	values[2] = BoolGetDatum(model->nreasons > 0);
 	SPI_execute_plan(prepared(&plan,
-							  "SELECT u.i, p.score, p.version, p.ctid "
+							  "SELECT u.i, p.score, p.version, p.ctid,"
+							  " CASE WHEN $3 THEN p.reasons::text END "
 							  "FROM unnest($1) WITH ORDINALITY AS u (k, i)"
 							  " JOIN churn.predictions p"
 							  " ON p.customer_key = u.k AND p.model = $2",
@@ -127,6 +131,7 @@ read_present(const ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		one->version = DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull));
 		one->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(row, desc, 4,
 																&isnull));
+		one->reasons = SPI_getvalue(row, desc, 5);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -254,7 +259,8 @@ update_rows(Columns *columns, Datum *common)
 	values[9] = make_array(columns->tids, NULL, columns->n, TIDOID);
 	SPI_execute_plan(prepared(&plan,
 							  "UPDATE churn.predictions p SET version = $2,"
-							  " score = u.s, previous_score = p.score, band = u.b,"
+							  " score = u.s, previous_score = CASE WHEN p.score = u.s"
+							  " THEN p.previous_score ELSE p.score END, band = u.b,"
 							  " reasons = u.r::text[], scored_at = $3, lsn = u.l, origin = $4 "
 							  "FROM unnest($5, $6, $7, $8, $9, $10)"
 							  " AS u (k, s, b, r, l, t) "
@@ -389,6 +395,7 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		Written    *one = &written[i];
 		double		threshold;
 		bool		differs;
+		bool		explained;	/* otherwise than before */
 
 		if (outcome->gone)
 		{
@@ -398,7 +405,9 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		threshold = model->version->model->threshold;
 		differs = !one->present || one->previous != outcome->score ||
 			one->version != model->version->version;
-		if (!differs && !churn_write_unchanged)
+		explained = outcome->reasons != NULL &&
+			(one->reasons == NULL || strcmp(one->reasons, outcome->reasons) != 0);
+		if (!differs && !explained && !churn_write_unchanged)
 			continue;
 		add_row(one->present ? &changed : &fresh, outcome, one, threshold);
 		if (!differs)

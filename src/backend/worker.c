@@ -53,8 +53,19 @@ extern PGDLLEXPORT void churn_stream_worker_main(Datum arg);
 /* Milliseconds between looks at what does not come by the stream. */
 #define HOUSEKEEPING	1000
 
-/* Milliseconds for which a decoded change may wait for others to come. */
+/*
+ * Milliseconds to wait after a batch that was not full, so that the next one
+ * is larger: a batch costs as much as four changes.
+ */
 #define GATHER			2
+
+/* What a round found. */
+typedef enum Round
+{
+	ROUND_IDLE,					/* nothing to do */
+	ROUND_BUSY,					/* changes, and now there are no more */
+	ROUND_MORE					/* there is more to do at once */
+} Round;
 
 typedef struct Worker
 {
@@ -71,6 +82,7 @@ typedef struct Worker
 	uint64		rated_scored;
 	DateADT		log_day;		/* for which partitions were made */
 	int			nap;			/* ms, grows while nothing happens */
+	bool		reading;		/* write-ahead log, of which some may be gone */
 	ChurnApplied total;
 } Worker;
 
@@ -321,8 +333,11 @@ decode_records(Worker *worker)
 	while (reader->EndRecPtr < end)
 	{
 		char	   *message = NULL;
-		XLogRecord *record = XLogReadRecord(reader, &message);
+		XLogRecord *record;
 
+		worker->reading = true;
+		record = XLogReadRecord(reader, &message);
+		worker->reading = false;
 		if (message != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -527,9 +542,9 @@ keep_house(Worker *worker)
 }
 
 /*
- * Does one round.  Returns whether there was something to do.
+ * Does one round, and says what is to be expected of the next.
  */
-static bool
+static Round
 do_round(Worker *worker)
 {
 	bool		more = decode(worker);
@@ -552,7 +567,9 @@ do_round(Worker *worker)
 	report_state(worker, more ? CHURN_STREAM_CATCHING_UP :
 				 rescanned ? CHURN_STREAM_RESCANNING : CHURN_STREAM_STREAMING);
 	keep_house(worker);
-	return more || busy || rescanned;
+	if (more || rescanned)
+		return ROUND_MORE;
+	return busy ? ROUND_BUSY : ROUND_IDLE;
 }
 
 /*
@@ -567,14 +584,19 @@ work(Worker *worker)
 	take_slot(worker);
 	for (;;)
 	{
-		if (do_round(worker))
-			worker->nap = 1;
-		else
-			worker->nap = Min(worker->nap + 1, churn_naptime);
-		if (worker->nap == 1)
-			wait_a_while(0);
-		else
-			wait_a_while(worker->nap - 1);
+		switch (do_round(worker))
+		{
+			case ROUND_MORE:
+				worker->nap = 0;
+				break;
+			case ROUND_BUSY:
+				worker->nap = Min(GATHER, churn_naptime);
+				break;
+			case ROUND_IDLE:
+				worker->nap = Min(worker->nap + 1, churn_naptime);
+				break;
+		}
+		wait_a_while(worker->nap);
 	}
 }
 
@@ -645,6 +667,9 @@ churn_stream_worker_main(Datum arg)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		churn_alerts_forget();
+		/* without its log the slot is of no use; the next worker makes one */
+		if (worker->reading && error->sqlerrcode == ERRCODE_UNDEFINED_FILE)
+			churn_position_drop();
 		leave_word(worker, error);
 		proc_exit(1);
 	}

@@ -89,6 +89,19 @@ same = psql("""SELECT count(*) FROM churn.predictions p
                JOIN customers c ON c.customer_id = p.customer_key
                WHERE p.score = churn_score(c.*)""")
 ok(same == "4000", "predictions are what churn_score says")
+psql("SELECT churn_watch('customers')")
+psql("""UPDATE customers SET contract = 'Two year', tenure = 70
+        WHERE customer_id < (SELECT customer_id FROM customers
+                             ORDER BY customer_id OFFSET 1000 LIMIT 1)""")
+psql("DELETE FROM customers WHERE gender = 'Male' AND tenure = 70")
+waited = psql("SELECT churn_wait('60s')")
+live = psql("""SELECT count(*) FILTER (WHERE p.score IS DISTINCT FROM churn_score(c, 'customers'))
+                   + count(*) FILTER (WHERE c.customer_id IS NULL),
+                      bool_or(p.origin = 'stream')
+               FROM customers c FULL JOIN churn.predictions p
+               ON p.customer_key = c.customer_id""")
+ok(waited == "t" and live == "0|t", f"changes are rescored live: {waited}, {live}")
+psql("SELECT churn_unwatch('customers')")
 psql("DROP EXTENSION churn")
 ok(True, "DROP EXTENSION")
 print(f"1..{tests}")
