@@ -33,6 +33,7 @@
 #include "stream_alerts.h"
 #include "stream_apply.h"
 #include "stream_errors.h"
+#include "stream_position.h"
 #include "stream_rescan.h"
 #include "stream_shared.h"
 #include "stream_write.h"
@@ -290,6 +291,7 @@ note_reread(ChurnDecoderSink *sink, ChurnWatchedModel *model, const char *key,
 	reread = hash_search(model->rereads, name, HASH_ENTER, NULL);
 	reread->until = lsn;
 	model->rereads_until = Max(model->rereads_until, lsn);
+	churn_position_note_read(lsn);
 }
 
 /*

@@ -350,6 +350,13 @@ take_slot(Worker *worker)
 		entry->slot_after = InvalidFullTransactionId;
 		SpinLockRelease(&entry->mutex);
 	}
+	foreach(cell, worker->sink.set->models)
+	{
+		ChurnWatchedModel *model = lfirst(cell);
+
+		model->reread_until = Max(model->reread_until,
+								  churn_position_read_until());
+	}
 	worker->confirmed = worker->position;
 	worker->ctx = churn_position_decode(worker->position);
 }
