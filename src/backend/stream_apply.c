@@ -21,7 +21,6 @@
 #include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -34,6 +33,7 @@
 #include "stream_alerts.h"
 #include "stream_apply.h"
 #include "stream_errors.h"
+#include "stream_position.h"
 #include "stream_rescan.h"
 #include "stream_shared.h"
 #include "stream_write.h"
@@ -292,6 +292,7 @@ note_reread(ChurnDecoderSink *sink, ChurnWatchedModel *model, const char *key,
 	reread = hash_search(model->rereads, name, HASH_ENTER, NULL);
 	reread->until = lsn;
 	model->rereads_until = Max(model->rereads_until, lsn);
+	churn_position_note_read(lsn);
 }
 
 /*
@@ -393,7 +394,7 @@ add_outcome(Chunk *chunk, const Pending *pending)
 	outcome->key = pending->key;
 	outcome->gone = pending->action == CHURN_ACTION_DELETE;
 	outcome->score = 0;
-	outcome->reasons = NULL;
+	outcome->reasons = 0;
 	outcome->lsn = pending->lsn;
 	outcome->reading = pending->reading;
 	outcome->row = pending->row;
@@ -402,13 +403,12 @@ add_outcome(Chunk *chunk, const Pending *pending)
 }
 
 /*
- * The reasons of the score found last, as text of an array.
+ * The reasons of the score found last, as an array of texts.
  */
-static char *
+static Datum
 find_reasons(ChurnReading *reading)
 {
 	ChurnWatchedModel *model = reading->model;
-	Datum		reasons;
 
 	if (reading->explainer == NULL)
 	{
@@ -422,10 +422,9 @@ find_reasons(ChurnReading *reading)
 		MemoryContextSwitchTo(old);
 	}
 	churn_row_explain(reading->explainer, model->features);
-	reasons = churn_row_reasons(reading->explainer, reading->values,
-								reading->nulls, model->features,
-								model->nreasons);
-	return OidOutputFunctionCall(F_ARRAY_OUT, reasons);
+	return churn_row_reasons(reading->explainer, reading->values,
+							 reading->nulls, model->features,
+							 model->nreasons);
 }
 
 /*
@@ -440,7 +439,7 @@ score_row(Chunk *chunk, const Pending *pending)
 	HeapTupleData tuple;
 	ChurnOutcome *outcome;
 	double		score;
-	char	   *reasons = NULL;
+	Datum		reasons = 0;
 
 	tuple.t_len = pending->row_length;
 	ItemPointerSetInvalid(&tuple.t_self);

@@ -34,6 +34,7 @@
 #include "role.h"
 #include "source.h"
 #include "stream_errors.h"
+#include "stream_position.h"
 #include "stream_rescan.h"
 
 /* Blocks of a table that are read in a step. */
@@ -43,7 +44,7 @@
 #define STEP_KEYS		2000
 
 /* Milliseconds before a model that could not be scored is tried again. */
-#define TRY_AGAIN		5000
+#define RETRY_DELAY		5000
 
 #define BROKEN			"it could not be scored"
 #define NEW_DAY			"another day has begun"
@@ -141,7 +142,7 @@ churn_rescan_break(ChurnWatchedModel *model, const ErrorData *error)
 	if (model->pending == NULL)
 		model->pending = MemoryContextStrdup(GetMemoryChunkContext(model),
 											 BROKEN);
-	model->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TRY_AGAIN);
+	model->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_DELAY);
 }
 
 /*
@@ -475,6 +476,18 @@ end_rescan(ChurnStreamEntry *entry)
 	rescan.model->scanned_day = rescan.day;
 }
 
+/*
+ * Writes how far customers were read; the position stays where it is.
+ */
+static void
+write_position(void)
+{
+	ChurnRole	saved = churn_role_become_owner();
+
+	churn_position_write(InvalidXLogRecPtr);
+	churn_role_restore(saved);
+}
+
 /* What a step works with. */
 typedef struct Step
 {
@@ -523,6 +536,7 @@ run_step(ChurnDecoderSink *sink)
 	/* the snapshot was taken before this, so it sees no later commit */
 	lsn = GetXLogInsertRecPtr();
 	rescan.model->reread_until = Max(rescan.model->reread_until, lsn);
+	churn_position_note_read(lsn);
 	rescan.model->broken = false;
 	rescan.model->nreasons = Max(nreasons, rescan.nreasons);
 	churn_apply(sink, step.tape, "batch", &rescan.applied);
@@ -583,6 +597,7 @@ churn_rescan_step(ChurnDecoderSink *sink, ChurnStreamEntry *entry,
 						   !rescan.purges);
 		if (ended && going)
 			end_rescan(entry);
+		write_position();
 		applied->scored += rescan.applied.scored - before.scored;
 		applied->written += rescan.applied.written - before.written;
 	}

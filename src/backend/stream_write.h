@@ -13,7 +13,7 @@ typedef struct ChurnOutcome
 	const char *key;
 	bool		gone;			/* there is no such customer any more */
 	double		score;
-	const char *reasons;		/* text of an array, or NULL */
+	Datum		reasons;		/* text[]; 0 if there are none */
 	XLogRecPtr	lsn;			/* of the change; invalid for a rescan */
 	ChurnReading *reading;		/* of the row */
 	HeapTupleHeader row;

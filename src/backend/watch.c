@@ -269,6 +269,7 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	char		nulls[2] = {' ', ' '};
 	ChurnModelRow *model;
 	ChurnRole	saved;
+	Oid			relid;
 	int			count;
 
 	if (PG_ARGISNULL(0))
@@ -285,15 +286,11 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 	{
 		/* a name as the caller would write it, or as it is on record */
-		SPI_execute_with_args("SELECT pg_catalog.quote_ident(n.nspname) || '.' ||"
-							  " pg_catalog.quote_ident(c.relname) "
-							  "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
-							  " ON n.oid = c.relnamespace "
-							  "WHERE c.oid = pg_catalog.to_regclass($2)",
-							  2, types, values, nulls, true, 1);
-		if (SPI_processed > 0)
-			values[1] = CStringGetTextDatum(SPI_getvalue(SPI_tuptable->vals[0],
-														 SPI_tuptable->tupdesc, 1));
+		relid = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(1))),
+								 NoLock, true);
+		if (OidIsValid(relid))
+			values[1] = CStringGetTextDatum(churn_qualified_name(get_namespace_name(get_rel_namespace(relid)),
+																 get_rel_name(relid)));
 	}
 	saved = churn_role_become_owner();
 	SPI_execute_with_args("DELETE FROM churn.watches WHERE model = $1"

@@ -118,10 +118,14 @@ static void
 settle(void)
 {
 	static const char *const settings[][2] = {
+		{"role", "none"},
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_deferrable", "off"},
 		{"statement_timeout", "0"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"search_path", "pg_catalog, pg_temp"},
@@ -347,6 +351,13 @@ take_slot(Worker *worker)
 		SpinLockAcquire(&entry->mutex);
 		entry->slot_after = InvalidFullTransactionId;
 		SpinLockRelease(&entry->mutex);
+	}
+	foreach(cell, worker->sink.set->models)
+	{
+		ChurnWatchedModel *model = lfirst(cell);
+
+		model->reread_until = Max(model->reread_until,
+								  churn_position_read_until());
 	}
 	worker->confirmed = worker->position;
 	worker->ctx = churn_position_decode(worker->position);
