@@ -49,7 +49,7 @@ load_set(MemoryContext context)
 	if (pushed)
 		PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
-	set = churn_watch_set_load(context);
+	set = churn_watch_set_load(context, false);
 	SPI_finish();
 	if (pushed)
 		PopActiveSnapshot();

@@ -16,6 +16,7 @@
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -147,6 +148,25 @@ churn_registry_model(const char *name, Snapshot snapshot, bool missing_ok)
 }
 
 /*
+ * Name of a relation as the registry has it; see registry.h.
+ */
+char *
+churn_qualified_name(const char *schema, const char *name)
+{
+	char	   *qualified;
+	int			level;
+
+	if (!quote_all_identifiers)
+		return quote_qualified_identifier(schema, name);
+	level = NewGUCNestLevel();
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	qualified = quote_qualified_identifier(schema, name);
+	AtEOXact_GUC(true, level);
+	return qualified;
+}
+
+/*
  * The schema-qualified name under which churn.models knows a relation; NULL
  * if it is gone.  The last one is remembered; a caller must not keep it.
  */
@@ -173,7 +193,7 @@ relation_name(Oid relation)
 		pfree(known_name);
 	known_name = NULL;
 	known_name = MemoryContextStrdup(TopMemoryContext,
-									 quote_qualified_identifier(schema, name));
+									 churn_qualified_name(schema, name));
 	known_epoch = epoch;
 	known = relation;
 	return known_name;

@@ -126,6 +126,12 @@ extern void churn_registry_sha256(const uint8 *compiled, size_t ncompiled,
 								  const uint8 *artifact, size_t nartifact,
 								  uint8 *digest);
 
+/*
+ * Name of a relation with its schema as the registry has it: quoted where it
+ * must be, whatever quote_all_identifiers says.
+ */
+extern char *churn_qualified_name(const char *schema, const char *name);
+
 /* Schema "churn" and relations in it, or an error that says how to get it. */
 extern Oid	churn_registry_relation(const char *name);
 

@@ -31,6 +31,7 @@
 
 #include "compat.h"
 #include "features.h"
+#include "registry.h"
 #include "source.h"
 
 /* A hint names at most so many columns. */
@@ -239,8 +240,8 @@ open_relation(ChurnSource *source, List *names)
 char *
 churn_relation_name(Relation relation)
 {
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-									  RelationGetRelationName(relation));
+	return churn_qualified_name(get_namespace_name(RelationGetNamespace(relation)),
+								RelationGetRelationName(relation));
 }
 
 /*

@@ -21,7 +21,6 @@
 #include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -41,6 +40,9 @@
 
 /* If so many customers cannot be read one by one, none of them can. */
 #define TRIED_BEFORE_GIVING_UP	10
+
+/* Bytes of a customer's key: what an index surely takes. */
+#define LONGEST_KEY		1024
 
 /* A customer of a model, among those of a chunk. */
 typedef struct CustomerKey
@@ -390,7 +392,7 @@ add_outcome(Chunk *chunk, const Pending *pending)
 	outcome->key = pending->key;
 	outcome->gone = pending->action == CHURN_ACTION_DELETE;
 	outcome->score = 0;
-	outcome->reasons = NULL;
+	outcome->reasons = 0;
 	outcome->lsn = pending->lsn;
 	outcome->reading = pending->reading;
 	outcome->row = pending->row;
@@ -399,13 +401,12 @@ add_outcome(Chunk *chunk, const Pending *pending)
 }
 
 /*
- * The reasons of the score found last, as text of an array.
+ * The reasons of the score found last, as an array of texts.
  */
-static char *
+static Datum
 find_reasons(ChurnReading *reading)
 {
 	ChurnWatchedModel *model = reading->model;
-	Datum		reasons;
 
 	if (reading->explainer == NULL)
 	{
@@ -419,10 +420,9 @@ find_reasons(ChurnReading *reading)
 		MemoryContextSwitchTo(old);
 	}
 	churn_row_explain(reading->explainer, model->features);
-	reasons = churn_row_reasons(reading->explainer, reading->values,
-								reading->nulls, model->features,
-								model->nreasons);
-	return OidOutputFunctionCall(F_ARRAY_OUT, reasons);
+	return churn_row_reasons(reading->explainer, reading->values,
+							 reading->nulls, model->features,
+							 model->nreasons);
 }
 
 /*
@@ -437,7 +437,7 @@ score_row(Chunk *chunk, const Pending *pending)
 	HeapTupleData tuple;
 	ChurnOutcome *outcome;
 	double		score;
-	char	   *reasons = NULL;
+	Datum		reasons = 0;
 
 	tuple.t_len = pending->row_length;
 	ItemPointerSetInvalid(&tuple.t_self);
@@ -754,18 +754,29 @@ end_chunk(Chunk *chunk)
 }
 
 /*
- * Reports a row that has no key.
+ * Reports a row that has no key, or one beyond what predictions can hold.
  */
 static void
-report_no_key(const ChurnChange *change)
+report_key(const ChurnChange *change)
 {
 	ErrorData	error = {0};
 	const ChurnWatchedModel *model = change->reading->model;
 
-	error.sqlerrcode = ERRCODE_NULL_VALUE_NOT_ALLOWED;
-	error.message = psprintf("key \"%s\" of model \"%s\" is null in a row of its source",
-							 model->key, model->name);
-	error.hint = "Make the column NOT NULL.";
+	if (change->key_length == 0)
+	{
+		error.sqlerrcode = ERRCODE_NULL_VALUE_NOT_ALLOWED;
+		error.message = psprintf("key \"%s\" of model \"%s\" is null in a row of its source",
+								 model->key, model->name);
+		error.hint = "Make the column NOT NULL.";
+	}
+	else
+	{
+		error.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		error.message = psprintf("key \"%s\" of model \"%s\" is of %u bytes in a row of its source",
+								 model->key, model->name,
+								 change->key_length - 1);
+		error.detail = psprintf("At most %d are possible.", LONGEST_KEY);
+	}
 	churn_stream_error_row("row", model->name, model->source_relation, NULL,
 						   change->lsn, &error);
 }
@@ -795,8 +806,8 @@ churn_apply(ChurnDecoderSink *sink, ChurnTape *tape, const char *origin,
 		if (change.action == CHURN_ACTION_RESCAN)
 			churn_rescan_request(change.reading->model,
 								 "a table was truncated or keys are missing");
-		else if (change.key_length == 0)
-			report_no_key(&change);
+		else if (change.key_length == 0 || change.key_length > LONGEST_KEY + 1)
+			report_key(&change);
 		else
 			add_change(&chunk, &change);
 		if (chunk.n == chunk.room)

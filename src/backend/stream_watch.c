@@ -34,6 +34,7 @@
 #include "stream_caches.h"
 #include "stream_errors.h"
 #include "stream_watch.h"
+#include "watch_table.h"
 
 /* A set is read anew when so many layouts were made for it. */
 #define MOST_LAYOUTS	1000
@@ -80,6 +81,8 @@ relation_altered(Datum arg, Oid relid)
 	}
 	for (i = 0; i < lengthof(set->configuring); i++)
 		set->stale |= set->configuring[i] == relid;
+	/* any might be the one that is missing */
+	set->stale |= set->lost;
 	foreach(cell, set->watches)
 		set->stale |= ((ChurnWatch *) lfirst(cell))->relid == relid;
 	entry = hash_search(set->relations, &relid, HASH_FIND, NULL);
@@ -172,6 +175,7 @@ read_watches(ChurnWatchSet *set)
 		watch->deletes = SPI_getvalue(row, desc, 5)[0] == 't';
 		relid = SPI_getvalue(row, desc, 7);
 		watch->relid = relid != NULL ? atooid(relid) : InvalidOid;
+		set->lost |= relid == NULL;
 		set->watches = lappend(set->watches, watch);
 		set->nwatches++;
 	}
@@ -242,7 +246,7 @@ load_version(void *arg)
  * its customers have to be.
  */
 static void
-complete_model(ChurnWatchSet *set, ChurnWatchedModel *model)
+complete_model(ChurnWatchSet *set, ChurnWatchedModel *model, bool reports)
 {
 	ErrorData  *error;
 
@@ -251,8 +255,12 @@ complete_model(ChurnWatchSet *set, ChurnWatchedModel *model)
 		return;
 	error = churn_attempt(load_version, model);
 	if (error != NULL)
-		churn_stream_error_row("model", model->name, NULL, NULL,
-							   InvalidXLogRecPtr, error);
+	{
+		if (reports && !churn_stream_error_is_known("model", model->name, NULL,
+													error->message))
+			churn_stream_error_row("model", model->name, NULL, NULL,
+								   InvalidXLogRecPtr, error);
+	}
 	else if (model->pending == NULL &&
 			 model->scanned_version != model->champion)
 		model->pending = MemoryContextStrdup(set->context,
@@ -288,7 +296,7 @@ create_relations(MemoryContext context)
  * Reads the set; see stream_watch.h.  SPI must be connected.
  */
 ChurnWatchSet *
-churn_watch_set_load(MemoryContext parent)
+churn_watch_set_load(MemoryContext parent, bool reports)
 {
 	static const char *const tables[] = {"watches", "models", "alert_rules"};
 	MemoryContext context = AllocSetContextCreate(parent, "churn watch set",
@@ -318,7 +326,9 @@ churn_watch_set_load(MemoryContext parent)
 	saved = churn_role_become_owner();
 	read_watches(set);
 	foreach(cell, set->models)
-		complete_model(set, lfirst(cell));
+		complete_model(set, lfirst(cell), reports);
+	if (reports)
+		churn_watch_tables_report(set);
 	churn_role_restore(saved);
 	return set;
 }

@@ -123,6 +123,7 @@ typedef struct ChurnWatchSet
 	MemoryContextCallback forget;
 	bool		exists;			/* the extension does */
 	bool		stale;			/* it may no longer hold */
+	bool		lost;			/* a watched table does not exist */
 	int			nwatches;		/* in force */
 	int			npaused;		/* made on another server or database */
 	List	   *models;			/* of ChurnWatchedModel */
@@ -134,10 +135,10 @@ typedef struct ChurnWatchSet
 
 /*
  * Reads the tables under the active snapshot, into a context below the
- * parent.  Versions are loaded; one that cannot be is reported in
- * churn.errors.
+ * parent.  Versions are loaded.  One that cannot be, or a table that can no
+ * longer be watched, is reported in churn.errors if that is wanted.
  */
-extern ChurnWatchSet *churn_watch_set_load(MemoryContext parent);
+extern ChurnWatchSet *churn_watch_set_load(MemoryContext parent, bool reports);
 extern void churn_watch_set_free(ChurnWatchSet *set);
 
 /* What is known of a relation: called for each change, so cheap. */

@@ -118,10 +118,14 @@ static void
 settle(void)
 {
 	static const char *const settings[][2] = {
+		{"role", "none"},
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_deferrable", "off"},
 		{"statement_timeout", "0"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"search_path", "pg_catalog, pg_temp"},
@@ -163,6 +167,35 @@ report_state(Worker *worker, ChurnStreamState state)
 }
 
 /*
+ * Makes good what a new set shows that was done meanwhile under the old one:
+ * predictions of models that were dropped, and changes of a table that was not
+ * to be found or is another one now.
+ */
+static void
+adapt_to(const ChurnWatchSet *old, ChurnWatchSet *set)
+{
+	ListCell   *cell;
+	ListCell   *other;
+
+	foreach(cell, old->models)
+		churn_predictions_clear(((ChurnWatchedModel *) lfirst(cell))->name);
+	foreach(cell, set->watches)
+	{
+		ChurnWatch *watch = lfirst(cell);
+
+		foreach(other, old->watches)
+		{
+			const ChurnWatch *before = lfirst(other);
+
+			if (strcmp(watch->model->name, before->model->name) == 0 &&
+				strcmp(watch->relation, before->relation) == 0 &&
+				watch->relid != before->relid && OidIsValid(watch->relid))
+				churn_rescan_request(watch->model, "a table was replaced");
+		}
+	}
+}
+
+/*
  * Reads what is to be watched, in place of what was.
  */
 static void
@@ -176,7 +209,9 @@ load_set(Worker *worker)
 	churn_apply_wait(&worker->sink);
 	(void) churn_stream_probed(worker->entry);
 	begin_work();
-	set = churn_watch_set_load(TopMemoryContext);
+	set = churn_watch_set_load(TopMemoryContext, true);
+	if (old != NULL)
+		adapt_to(old, set);
 	end_work();
 	foreach(cell, set->models)
 	{
