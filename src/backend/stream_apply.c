@@ -44,6 +44,9 @@
 /* Bytes of a customer's key: what an index surely takes. */
 #define LONGEST_KEY		1024
 
+/* The most customers of a chunk. */
+#define MOST_IN_CHUNK	50000
+
 /* A customer of a model, among those of a chunk. */
 typedef struct CustomerKey
 {
@@ -98,6 +101,8 @@ typedef struct Chunk
 	Pending    *list;
 	int			n;
 	int			room;
+	uint64		changes;		/* on the tape */
+	Size		bytes;			/* that its customers take, about */
 	/* of the model at hand */
 	ChurnWatchedModel *model;
 	ChurnOutcome *outcomes;
@@ -341,10 +346,25 @@ churn_apply_passed(ChurnWatchSet *set, XLogRecPtr position)
 static void
 start_chunk(Chunk *chunk)
 {
-	chunk->room = Max(Min(churn_batch_size, 100000), 16);
+	chunk->room = Max(Max(Min(churn_batch_size, MOST_IN_CHUNK), 16),
+					  (int) Min(chunk->changes, MOST_IN_CHUNK));
 	chunk->list = palloc(sizeof(Pending) * chunk->room);
 	chunk->n = 0;
+	chunk->bytes = 0;
 	chunk->customers = customers_create(chunk->context, 256, NULL);
+}
+
+/*
+ * The memory that a customer of a model takes in a chunk, without the row.
+ */
+static Size
+customer_bytes(const ChurnWatchedModel *model)
+{
+	Size		nfeatures = model->version != NULL ?
+	model->version->model->nfeatures : 0;
+
+	return nfeatures * sizeof(float) + sizeof(Pending) + sizeof(Customer) +
+		sizeof(ChurnOutcome) + 64;
 }
 
 /*
@@ -374,6 +394,7 @@ add_change(Chunk *chunk, const ChurnChange *change)
 	pending->lsn = change->lsn;
 	pending->row_length = change->tuple_length;
 	pending->row = NULL;
+	chunk->bytes += customer_bytes(model) + change->tuple_length;
 	if (change->tuple_length > 0)
 	{
 		pending->row = MemoryContextAlloc(chunk->context,
@@ -792,7 +813,8 @@ void
 churn_apply(ChurnDecoderSink *sink, ChurnTape *tape, const char *origin,
 			ChurnApplied *applied)
 {
-	Chunk		chunk = {.sink = sink,.origin = origin,.applied = applied};
+	Chunk		chunk = {.sink = sink,.origin = origin,.applied = applied,
+	.changes = tape->changes};
 	MemoryContext old;
 	ChurnChange change;
 	ChurnRole	saved = churn_role_become_owner();
@@ -814,7 +836,8 @@ churn_apply(ChurnDecoderSink *sink, ChurnTape *tape, const char *origin,
 			report_key(&change);
 		else
 			add_change(&chunk, &change);
-		if (chunk.n == chunk.room)
+		if (chunk.n == chunk.room ||
+			chunk.bytes > (Size) churn_batch_memory * 1024)
 			end_chunk(&chunk);
 	}
 	if (chunk.n > 0)

@@ -320,6 +320,16 @@ begin_writing(Writing *writing, ChurnWatchedModel *model, int n,
 }
 
 /*
+ * Compares two outcomes by their keys.
+ */
+static int
+compare_keys(const void *a, const void *b)
+{
+	return strcmp((*(const ChurnOutcome *const *) a)->key,
+				  (*(const ChurnOutcome *const *) b)->key);
+}
+
+/*
  * Writes what is new; see stream_write.h.
  */
 uint64
@@ -330,19 +340,25 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 	(int) model->version->model->nfeatures : 0;
 	Writing		writing;
 	MemoryContext old;
+	const ChurnOutcome **order = palloc(sizeof(ChurnOutcome *) * Max(n, 1));
 	int			i;
 
+	/* in the order of the index, whose pages are then met once each */
+	for (i = 0; i < n; i++)
+		order[i] = &outcomes[i];
+	qsort(order, n, sizeof(ChurnOutcome *), compare_keys);
 	begin_writing(&writing, model, n, origin);
 	old = MemoryContextSwitchTo(writing.row);
 	for (i = 0; i < n; i++)
 	{
-		Datum		key = CStringGetTextDatum(outcomes[i].key);
+		const ChurnOutcome *outcome = order[i];
+		Datum		key = CStringGetTextDatum(outcome->key);
 		bool		present = churn_table_find(writing.predictions, key,
 											   writing.name);
 
-		if (!outcomes[i].gone)
-			write_score(&writing, &outcomes[i], key,
-						features + (Size) i * nfeatures, present);
+		if (!outcome->gone)
+			write_score(&writing, outcome, key,
+						features + (outcome - outcomes) * nfeatures, present);
 		else if (present)
 		{
 			churn_table_delete(writing.predictions);
