@@ -119,13 +119,20 @@ begin_scan(ChurnTableWriter *writer)
 bool
 churn_table_find(ChurnTableWriter *writer, Datum first, Datum second)
 {
+	MemoryContext old;
+	bool		found;
+
 	if (writer->scan == NULL)
 		begin_scan(writer);
 	writer->keys[0].sk_argument = first;
 	writer->keys[1].sk_argument = second;
+	/* what the index allocates when it meets dead entries stays until the end */
+	old = MemoryContextSwitchTo(writer->context);
 	index_rescan(writer->scan, writer->keys, 2, NULL, 0);
-	return index_getnext_slot(writer->scan, ForwardScanDirection,
-							  writer->found);
+	found = index_getnext_slot(writer->scan, ForwardScanDirection,
+							   writer->found);
+	MemoryContextSwitchTo(old);
+	return found;
 }
 
 /*
