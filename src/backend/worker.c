@@ -181,6 +181,7 @@ load_set(Worker *worker)
 	(void) churn_stream_probed(worker->entry);
 	begin_work();
 	set = churn_watch_set_load(TopMemoryContext);
+	churn_watch_set_report(set, old);
 	end_work();
 	foreach(cell, set->models)
 	{
