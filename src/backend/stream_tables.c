@@ -64,6 +64,7 @@ churn_watch_set_find_tables(ChurnWatchSet *set)
 
 		set->tables = list_concat_unique_oid(set->tables, tables);
 	}
+	set->misses = false;
 	foreach(cell, set->watches)
 		set->misses |= !OidIsValid(((ChurnWatch *) lfirst(cell))->relid);
 	MemoryContextSwitchTo(old);

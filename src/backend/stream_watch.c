@@ -319,6 +319,7 @@ churn_watch_set_load(MemoryContext parent)
 	for (i = 0; i < lengthof(tables); i++)
 		set->configuring[i] = get_relname_relid(tables[i], schema);
 	set->exists = true;
+	set->misses = true;			/* what comes while we read counts */
 	saved = churn_role_become_owner();
 	read_watches(set);
 	churn_watch_set_find_tables(set);

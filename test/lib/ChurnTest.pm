@@ -335,7 +335,7 @@ DECLARE
 	key text;
 BEGIN
 	SELECT customer_id INTO key FROM $table OFFSET floor(random() * 300) LIMIT 1;
-	IF random() < 0.1 THEN
+	IF random() < 0.1 AND (SELECT count(*) > 30 FROM $table) THEN
 		DELETE FROM $table WHERE customer_id = key;
 	ELSIF random() < 0.2 THEN
 		UPDATE $table SET customer_id = 'n' || clock_timestamp() WHERE customer_id = key;
@@ -351,16 +351,18 @@ EOC
 	local %ENV = $node->_get_env();
 	my $clients = IPC::Run::start(\@command, \undef, '>', \my $out, '2>', \my $err);
 	$node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity
-		WHERE application_name = 'pgbench' AND query ~ '^DO'});
+		WHERE pid <> pg_backend_pid() AND query ~ '^DO'});
 	return $clients;
 }
 
-# Ends them.
+# Ends them, and waits until the last transaction of theirs has ended.
 sub stop_clients
 {
-	my ($clients) = @_;
+	my ($node, $clients) = @_;
 
 	$clients->kill_kill;
+	$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE pid <> pg_backend_pid() AND query ~ '^DO'});
 }
 
 # A test that the server's log tells of no crash but those by kill -9.

@@ -21,7 +21,7 @@ sub check
 
 	# what they changed up to here; then, a moment in which nobody changes
 	caught_up($node, "$name: the stream goes on");
-	stop_clients($clients);
+	stop_clients($node, $clients);
 	caught_up($node, "$name: to the end");
 	check_predictions($node, "$name: predictions");
 	$clients = start_clients($node);
@@ -99,7 +99,9 @@ is($node->safe_psql('postgres', 'SELECT reason FROM churn.rescans'), 'a table wa
 $node->safe_psql('postgres', 'DROP TABLE customers');
 model_fails('the table is dropped', qr/relation "public.customers" does not exist/);
 is(errors('watch'), 'watched table public.customers does not exist', 'the watch is reported');
-make_customers($node, 200, seed => 3);
+# with its key at once: until then deletes would not tell whom
+$node->safe_psql('postgres', 'BEGIN; CREATE TABLE customers AS SELECT * FROM churn_sample_customers(200, 3);
+	ALTER TABLE customers ADD PRIMARY KEY (customer_id); COMMIT');
 check('and made again');
 $node->safe_psql('postgres', 'VACUUM FULL customers');
 $node->safe_psql('postgres', 'CREATE INDEX by_tenure ON customers (tenure); CLUSTER customers USING by_tenure');
@@ -143,7 +145,7 @@ train($node, params => '{"rounds": 10}');
 check('another version');
 $node->safe_psql('postgres', q{BEGIN; SELECT churn_rollback('m'); SELECT churn_promote('m', 2); ROLLBACK; SELECT churn_rollback('m')});
 check('and back');
-stop_clients($clients);
+stop_clients($node, $clients);
 is($node->safe_psql('postgres', q{SELECT churn_unwatch('m')}), 1, 'the last watch ends');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM pg_replication_slots'), 'then there is no slot');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM churn.stream_position'), 0, 'no position');
