@@ -417,6 +417,7 @@ CREATE TABLE churn.stream_position (
 	home text NOT NULL,
 	created_lsn pg_lsn NOT NULL,
 	lsn pg_lsn NOT NULL,
+	read_lsn pg_lsn NOT NULL DEFAULT '0/0',
 	CONSTRAINT stream_position_pkey PRIMARY KEY (slot)
 ) WITH (fillfactor = 20);
 COMMENT ON TABLE churn.stream_position IS 'how far changes are rescored, written along with the predictions';
@@ -424,6 +425,7 @@ COMMENT ON COLUMN churn.stream_position.slot IS 'name of the replication slot';
 COMMENT ON COLUMN churn.stream_position.home IS 'system identifier and database for which the position holds';
 COMMENT ON COLUMN churn.stream_position.created_lsn IS 'where the slot began';
 COMMENT ON COLUMN churn.stream_position.lsn IS 'all transactions that committed before are rescored';
+COMMENT ON COLUMN churn.stream_position.read_lsn IS 'how far the log went when customers were read last, by a rescan or by key';
 
 -- The key is that of each partition: where the table had it, too, a dump of the
 -- partitions, which are not the extension's, could not be restored.

@@ -1,6 +1,5 @@
 --
--- Live rescoring where the library is not preloaded: nothing to see, and clear
--- errors
+-- Live rescoring where nothing is watched: nothing to see, and clear errors
 --
 SET client_min_messages = warning;
 SELECT count(*) FROM churn.stream_status;
@@ -14,6 +13,8 @@ SHOW churn.naptime;
 SHOW churn.batch_size;
 SHOW churn.batch_memory;
 SHOW churn.max_wal_lag;
+SHOW churn.log_retention;
+SHOW churn.write_unchanged;
 SET churn.max_wal_lag = '1GB';
 
 -- what the columns mean is in the catalog

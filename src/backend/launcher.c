@@ -53,7 +53,7 @@ typedef struct LaunchedDatabase
 	bool		probed;			/* a worker was started since we began */
 	BackgroundWorkerHandle *handle; /* of that worker; NULL once it ended */
 	TimestampTz started_at;
-	uint64		starts;			/* the entry's count before it started */
+	uint64		starts;			/* the entry's number before it started */
 } LaunchedDatabase;
 
 extern PGDLLEXPORT void churn_stream_launcher_main(Datum argument);

@@ -158,9 +158,13 @@ evaluate(void *arg)
  */
 static void
 report(const ChurnReading *reading, ChurnAlertRule *rule,
-	   const ChurnAlertScore *score, const ErrorData *error)
+	   const ChurnAlertScore *score, ErrorData *error)
 {
 	rule->failed = true;
+	error->detail = psprintf("Alert rule \"%s\": %s%s%s", rule->name,
+							 rule->condition,
+							 error->detail != NULL ? "\n" : "",
+							 error->detail != NULL ? error->detail : "");
 	churn_stream_error_row("alert", reading->model->name, NULL, score->key,
 						   score->lsn, error);
 }

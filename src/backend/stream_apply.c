@@ -21,7 +21,6 @@
 #include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -34,12 +33,16 @@
 #include "stream_alerts.h"
 #include "stream_apply.h"
 #include "stream_errors.h"
+#include "stream_position.h"
 #include "stream_rescan.h"
 #include "stream_shared.h"
 #include "stream_write.h"
 
 /* If so many customers cannot be read one by one, none of them can. */
 #define TRIED_BEFORE_GIVING_UP	10
+
+/* Bytes of a customer's key: what an index surely takes. */
+#define LONGEST_KEY		1024
 
 /* A customer of a model, among those of a chunk. */
 typedef struct CustomerKey
@@ -61,6 +64,7 @@ typedef struct Pending
 {
 	ChurnWatchedModel *model;
 	ChurnAction action;
+	bool		checked;		/* it only matters whether it is gone */
 	ChurnReading *reading;
 	const char *key;
 	HeapTupleHeader row;
@@ -288,6 +292,7 @@ note_reread(ChurnDecoderSink *sink, ChurnWatchedModel *model, const char *key,
 	reread = hash_search(model->rereads, name, HASH_ENTER, NULL);
 	reread->until = lsn;
 	model->rereads_until = Max(model->rereads_until, lsn);
+	churn_position_note_read(lsn);
 }
 
 /*
@@ -363,6 +368,7 @@ add_change(Chunk *chunk, const ChurnChange *change)
 	pending = &chunk->list[customer->place];
 	pending->model = model;
 	pending->action = change->action;
+	pending->checked = change->action == CHURN_ACTION_CHECK;
 	pending->reading = change->reading;
 	pending->key = customer->id.key;
 	pending->lsn = change->lsn;
@@ -388,7 +394,7 @@ add_outcome(Chunk *chunk, const Pending *pending)
 	outcome->key = pending->key;
 	outcome->gone = pending->action == CHURN_ACTION_DELETE;
 	outcome->score = 0;
-	outcome->reasons = NULL;
+	outcome->reasons = 0;
 	outcome->lsn = pending->lsn;
 	outcome->reading = pending->reading;
 	outcome->row = pending->row;
@@ -397,13 +403,12 @@ add_outcome(Chunk *chunk, const Pending *pending)
 }
 
 /*
- * The reasons of the score found last, as text of an array.
+ * The reasons of the score found last, as an array of texts.
  */
-static char *
+static Datum
 find_reasons(ChurnReading *reading)
 {
 	ChurnWatchedModel *model = reading->model;
-	Datum		reasons;
 
 	if (reading->explainer == NULL)
 	{
@@ -417,10 +422,9 @@ find_reasons(ChurnReading *reading)
 		MemoryContextSwitchTo(old);
 	}
 	churn_row_explain(reading->explainer, model->features);
-	reasons = churn_row_reasons(reading->explainer, reading->values,
-								reading->nulls, model->features,
-								model->nreasons);
-	return OidOutputFunctionCall(F_ARRAY_OUT, reasons);
+	return churn_row_reasons(reading->explainer, reading->values,
+							 reading->nulls, model->features,
+							 model->nreasons);
 }
 
 /*
@@ -435,7 +439,7 @@ score_row(Chunk *chunk, const Pending *pending)
 	HeapTupleData tuple;
 	ChurnOutcome *outcome;
 	double		score;
-	char	   *reasons = NULL;
+	Datum		reasons = 0;
 
 	tuple.t_len = pending->row_length;
 	ItemPointerSetInvalid(&tuple.t_self);
@@ -629,7 +633,7 @@ read_onto_tape(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
 
 /*
  * Reads customers again, and adds their rows to the list of those to be scored;
- * those that are not found are gone.
+ * those that are not found are gone, and of some no more is asked.
  */
 static void
 read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
@@ -669,7 +673,8 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 		pending->row_length = change.tuple_length;
 		pending->row = MemoryContextAlloc(chunk->context, change.tuple_length);
 		memcpy(pending->row, change.tuple, change.tuple_length);
-		scores[(*nscores)++] = pending;
+		if (!pending->checked)
+			scores[(*nscores)++] = pending;
 	}
 	churn_tape_clear(tape);
 	for (i = 0; i < nreads; i++)
@@ -707,6 +712,7 @@ apply_model(Chunk *chunk, ChurnWatchedModel *model)
 		if (pending->model != model)
 			continue;
 		if (scorable && (pending->action == CHURN_ACTION_READ ||
+						 pending->checked ||
 						 was_reread(model, pending->key, pending->lsn)))
 			reads[nreads++] = pending;
 		else if (pending->action == CHURN_ACTION_DELETE)
@@ -752,18 +758,29 @@ end_chunk(Chunk *chunk)
 }
 
 /*
- * Reports a row that has no key.
+ * Reports a row that has no key, or one beyond what predictions can hold.
  */
 static void
-report_no_key(const ChurnChange *change)
+report_key(const ChurnChange *change)
 {
 	ErrorData	error = {0};
 	const ChurnWatchedModel *model = change->reading->model;
 
-	error.sqlerrcode = ERRCODE_NULL_VALUE_NOT_ALLOWED;
-	error.message = psprintf("key \"%s\" of model \"%s\" is null in a row of its source",
-							 model->key, model->name);
-	error.hint = "Make the column NOT NULL.";
+	if (change->key_length == 0)
+	{
+		error.sqlerrcode = ERRCODE_NULL_VALUE_NOT_ALLOWED;
+		error.message = psprintf("key \"%s\" of model \"%s\" is null in a row of its source",
+								 model->key, model->name);
+		error.hint = "Make the column NOT NULL.";
+	}
+	else
+	{
+		error.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		error.message = psprintf("key \"%s\" of model \"%s\" is of %u bytes in a row of its source",
+								 model->key, model->name,
+								 change->key_length - 1);
+		error.detail = psprintf("At most %d are possible.", LONGEST_KEY);
+	}
 	churn_stream_error_row("row", model->name, model->source_relation, NULL,
 						   change->lsn, &error);
 }
@@ -793,8 +810,8 @@ churn_apply(ChurnDecoderSink *sink, ChurnTape *tape, const char *origin,
 		if (change.action == CHURN_ACTION_RESCAN)
 			churn_rescan_request(change.reading->model,
 								 "a table was truncated or keys are missing");
-		else if (change.key_length == 0)
-			report_no_key(&change);
+		else if (change.key_length == 0 || change.key_length > LONGEST_KEY + 1)
+			report_key(&change);
 		else
 			add_change(&chunk, &change);
 		if (chunk.n == chunk.room)

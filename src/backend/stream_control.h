@@ -12,6 +12,7 @@
 typedef struct ChurnStreamShared
 {
 	Latch	   *launcher;		/* NULL while none runs; under the lock */
+	uint64		starts;			/* given to entries; under the lock */
 	ChurnStreamEntry entries[CHURN_STREAM_DATABASES];
 } ChurnStreamShared;
 

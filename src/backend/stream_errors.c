@@ -58,7 +58,33 @@ churn_stream_error_row(const char *kind, const char *model,
 }
 
 /*
- * The same for what is no error of a statement.
+ * Whether a model has such a row since it is watched; see stream_errors.h.
+ */
+bool
+churn_stream_error_is_known(const char *kind, const char *model,
+							const char *relation, const char *message)
+{
+	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[4];
+	char		nulls[4];
+	ChurnRole	saved = churn_role_become_owner();
+
+	values[0] = text_or_null(kind, &nulls[0]);
+	values[1] = text_or_null(model, &nulls[1]);
+	values[2] = text_or_null(relation, &nulls[2]);
+	values[3] = text_or_null(message, &nulls[3]);
+	SPI_execute_with_args("SELECT FROM churn.errors e WHERE kind = $1 AND model = $2"
+						  " AND relation IS NOT DISTINCT FROM $3 AND message = $4"
+						  " AND occurred_at >= (SELECT min(w.created_at)"
+						  " FROM churn.watches w WHERE w.model = $2"
+						  " AND ($3 IS NULL OR w.relation = $3)) LIMIT 1",
+						  lengthof(types), types, values, nulls, true, 1);
+	churn_role_restore(saved);
+	return SPI_processed > 0;
+}
+
+/*
+ * A row for what is no error of a statement.
  */
 void
 churn_stream_error_text(const char *kind, const char *model,

@@ -15,7 +15,14 @@ extern void churn_stream_error_row(const char *kind, const char *model,
 								   const char *relation, const char *key,
 								   XLogRecPtr lsn, const ErrorData *error);
 
-/* The same for what is no error of a statement. */
+/*
+ * Whether a model has such a row since it is watched: what lasts is told once.
+ */
+extern bool churn_stream_error_is_known(const char *kind, const char *model,
+										const char *relation,
+										const char *message);
+
+/* A row for what is no error of a statement. */
 extern void churn_stream_error_text(const char *kind, const char *model,
 									const char *relation, int sqlstate,
 									const char *message, const char *detail,

@@ -37,7 +37,11 @@ typedef struct Position
 	bool		found;
 	XLogRecPtr	created;
 	XLogRecPtr	lsn;
+	XLogRecPtr	read;
 } Position;
+
+/* The log went up to there when customers were read last. */
+static XLogRecPtr read_until = InvalidXLogRecPtr;
 
 /*
  * The name of this database's slot.
@@ -58,7 +62,7 @@ read_position(void)
 {
 	Oid			types[] = {NAMEOID, TEXTOID};
 	Datum		values[2];
-	Position	position = {false, InvalidXLogRecPtr, InvalidXLogRecPtr};
+	Position	position = {0};
 	ChurnRole	saved;
 
 	StartTransactionCommand();
@@ -67,7 +71,7 @@ read_position(void)
 	saved = churn_role_become_owner();
 	values[0] = slot_name();
 	values[1] = CStringGetTextDatum(churn_stream_home());
-	SPI_execute_with_args("SELECT created_lsn, lsn FROM churn.stream_position"
+	SPI_execute_with_args("SELECT created_lsn, lsn, read_lsn FROM churn.stream_position"
 						  " WHERE slot = $1 AND home = $2",
 						  2, types, values, NULL, true, 1);
 	if (SPI_processed > 0)
@@ -79,6 +83,7 @@ read_position(void)
 		position.found = true;
 		position.created = DatumGetLSN(SPI_getbinval(row, desc, 1, &isnull));
 		position.lsn = DatumGetLSN(SPI_getbinval(row, desc, 2, &isnull));
+		position.read = DatumGetLSN(SPI_getbinval(row, desc, 3, &isnull));
 	}
 	churn_role_restore(saved);
 	SPI_finish();
@@ -198,6 +203,7 @@ churn_position_take(ChurnStreamEntry *entry, XLogRecPtr *lsn,
 		allow_plugin();
 		churn_slot_acquire(name);
 		*lsn = position.lsn;
+		read_until = position.read;
 		return;
 	}
 	if (slot != NULL)
@@ -207,23 +213,44 @@ churn_position_take(ChurnStreamEntry *entry, XLogRecPtr *lsn,
 }
 
 /*
+ * Notes that customers were read; see stream_position.h.
+ */
+void
+churn_position_note_read(XLogRecPtr lsn)
+{
+	read_until = Max(read_until, lsn);
+}
+
+/*
+ * How far the log went when customers were read last, also by a process before
+ * this one.
+ */
+XLogRecPtr
+churn_position_read_until(void)
+{
+	return read_until;
+}
+
+/*
  * Notes that all that committed before lsn is rescored.
  */
 void
 churn_position_write(XLogRecPtr lsn)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[] = {NAMEOID, LSNOID};
-	Datum		values[2];
+	Oid			types[] = {NAMEOID, LSNOID, LSNOID};
+	Datum		values[3];
 
 	if (plan == NULL)
 	{
-		plan = SPI_prepare("UPDATE churn.stream_position SET lsn = $2"
-						   " WHERE slot = $1", 2, types);
+		plan = SPI_prepare("UPDATE churn.stream_position"
+						   " SET lsn = greatest(lsn, $2), read_lsn = $3"
+						   " WHERE slot = $1", 3, types);
 		SPI_keepplan(plan);
 	}
 	values[0] = slot_name();
 	values[1] = LSNGetDatum(lsn);
+	values[2] = LSNGetDatum(read_until);
 	SPI_execute_plan(plan, values, NULL, false, 0);
 	if (SPI_processed != 1)
 		ereport(ERROR,

@@ -26,6 +26,14 @@ extern void churn_position_take(ChurnStreamEntry *entry, XLogRecPtr *position,
 extern void churn_position_write(XLogRecPtr lsn);
 extern void churn_position_create(XLogRecPtr lsn);
 
+/*
+ * Notes that customers were read at a time when the log went up to lsn.  It is
+ * written with the next position: a process that begins there must not score
+ * their changes up to lsn as they come.
+ */
+extern void churn_position_note_read(XLogRecPtr lsn);
+extern XLogRecPtr churn_position_read_until(void);
+
 /* Drops the slot, whether it is taken or not, and forgets the position. */
 extern void churn_position_drop(void);
 

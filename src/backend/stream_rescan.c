@@ -34,6 +34,7 @@
 #include "role.h"
 #include "source.h"
 #include "stream_errors.h"
+#include "stream_position.h"
 #include "stream_rescan.h"
 
 /* Blocks of a table that are read in a step. */
@@ -43,7 +44,7 @@
 #define STEP_KEYS		2000
 
 /* Milliseconds before a model that could not be scored is tried again. */
-#define TRY_AGAIN		5000
+#define RETRY_DELAY		5000
 
 #define BROKEN			"it could not be scored"
 #define NEW_DAY			"another day has begun"
@@ -111,7 +112,22 @@ churn_rescan_request(ChurnWatchedModel *model, const char *reason)
 }
 
 /*
- * The same since the model cannot be scored.
+ * Forgets models without watches, whose rows may have come again while they
+ * were dropped.
+ */
+void
+churn_rescan_clear(void)
+{
+	ChurnRole	saved = churn_role_become_owner();
+
+	SPI_execute("DELETE FROM churn.rescans r WHERE NOT EXISTS"
+				" (SELECT FROM churn.watches w WHERE w.model = r.model)",
+				false, 0);
+	churn_role_restore(saved);
+}
+
+/*
+ * As churn_rescan_request(), since the model cannot be scored.
  */
 void
 churn_rescan_break(ChurnWatchedModel *model, const ErrorData *error)
@@ -127,7 +143,7 @@ churn_rescan_break(ChurnWatchedModel *model, const ErrorData *error)
 	if (model->pending == NULL)
 		model->pending = MemoryContextStrdup(GetMemoryChunkContext(model),
 											 BROKEN);
-	model->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TRY_AGAIN);
+	model->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_DELAY);
 }
 
 /*
@@ -406,7 +422,7 @@ read_predicted(ChurnTape *tape)
 	Datum		values[3];
 	char		nulls[3] = {' ', ' ', ' '};
 	ChurnReading reading = {.model = rescan.model};
-	ChurnChange change = {.action = CHURN_ACTION_READ};
+	ChurnChange change = {.action = CHURN_ACTION_CHECK};
 	ChurnReading *lasting = MemoryContextAlloc(tape->context,
 											   sizeof(ChurnReading));
 	uint64		i;
@@ -468,6 +484,18 @@ end_rescan(ChurnStreamEntry *entry)
 	rescan.model->scanned_day = rescan.day;
 }
 
+/*
+ * Writes how far customers were read; the position stays where it is.
+ */
+static void
+write_position(void)
+{
+	ChurnRole	saved = churn_role_become_owner();
+
+	churn_position_write(InvalidXLogRecPtr);
+	churn_role_restore(saved);
+}
+
 /* What a step works with. */
 typedef struct Step
 {
@@ -501,9 +529,7 @@ static bool
 run_step(ChurnDecoderSink *sink)
 {
 	Step		step = {sink, churn_tape_create(CurrentMemoryContext)};
-	bool		purges = !rescan.query && rescan.tables == NIL;
 	int			nreasons = rescan.model->nreasons;
-	uint64		scored = rescan.applied.scored;
 	XLogRecPtr	lsn;
 	ErrorData  *error;
 
@@ -518,12 +544,11 @@ run_step(ChurnDecoderSink *sink)
 	/* the snapshot was taken before this, so it sees no later commit */
 	lsn = GetXLogInsertRecPtr();
 	rescan.model->reread_until = Max(rescan.model->reread_until, lsn);
+	churn_position_note_read(lsn);
 	rescan.model->broken = false;
 	rescan.model->nreasons = Max(nreasons, rescan.nreasons);
 	churn_apply(sink, step.tape, "batch", &rescan.applied);
 	rescan.model->nreasons = nreasons;
-	if (purges)
-		rescan.applied.scored = scored; /* they were counted before */
 	churn_tape_clear(step.tape);
 	return !rescan.model->broken;
 }
@@ -580,6 +605,7 @@ churn_rescan_step(ChurnDecoderSink *sink, ChurnStreamEntry *entry,
 						   !rescan.purges);
 		if (ended && going)
 			end_rescan(entry);
+		write_position();
 		applied->scored += rescan.applied.scored - before.scored;
 		applied->written += rescan.applied.written - before.written;
 	}

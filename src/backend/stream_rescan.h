@@ -15,8 +15,11 @@
  */
 extern void churn_rescan_request(ChurnWatchedModel *model, const char *reason);
 
+/* Deletes from churn.rescans what is of models without watches. */
+extern void churn_rescan_clear(void);
+
 /*
- * The same since the model cannot be scored; until a rescan succeeds its
+ * As churn_rescan_request(), since the model cannot be scored; until a rescan succeeds its
  * changes are not scored.
  */
 extern void churn_rescan_break(ChurnWatchedModel *model,

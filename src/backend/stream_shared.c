@@ -146,7 +146,10 @@ churn_stream_find_or_make(Oid database)
 	{
 		entry = churn_stream_find(InvalidOid);
 		if (entry != NULL)
+		{
 			entry->database = database;
+			entry->starts = ++churn_stream_memory()->starts;
+		}
 	}
 	return entry;
 }
@@ -293,7 +296,7 @@ churn_stream_take(Oid database)
 	entry = churn_stream_find_or_make(database);
 	mine = entry != NULL && entry->held == 0 && entry->pid == 0;
 	if (entry != NULL)
-		entry->starts++;
+		entry->starts = ++churn_stream_memory()->starts;
 	if (mine)
 	{
 		entry->probe = false;

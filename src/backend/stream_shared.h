@@ -72,8 +72,10 @@ typedef struct ChurnStreamEntry
 	int			held;			/* sessions that need the database without us:
 								 * no worker may run */
 	TimestampTz not_before;		/* no new worker until then: back-off */
-	uint64		starts;			/* workers that got as far as to ask for the
-								 * entry */
+	uint64		starts;			/* another one with each worker that got as
+								 * far as to ask for the entry; never one of
+								 * before, also if the entry was free
+								 * meanwhile */
 
 	pid_t		pid;			/* of the worker; 0 if there is none */
 	Latch	   *latch;			/* of the worker; NULL if there is none */

@@ -14,7 +14,6 @@
 #include "storage/lockdefs.h"
 
 #include "compat.h"
-#include "stream_errors.h"
 #include "stream_watch.h"
 
 /*
@@ -64,50 +63,8 @@ churn_watch_set_find_tables(ChurnWatchSet *set)
 
 		set->tables = list_concat_unique_oid(set->tables, tables);
 	}
-	set->misses = false;
+	set->lost = false;
 	foreach(cell, set->watches)
-		set->misses |= !OidIsValid(((ChurnWatch *) lfirst(cell))->relid);
+		set->lost |= !OidIsValid(((ChurnWatch *) lfirst(cell))->relid);
 	MemoryContextSwitchTo(old);
-}
-
-/*
- * Whether a set has the watch, and its table is gone.
- */
-static bool
-was_missing(const ChurnWatchSet *set, const ChurnWatch *watch)
-{
-	ListCell   *cell;
-
-	foreach(cell, set != NULL ? set->watches : NIL)
-	{
-		const ChurnWatch *other = lfirst(cell);
-
-		if (strcmp(other->model->name, watch->model->name) == 0 &&
-			strcmp(other->relation, watch->relation) == 0)
-			return !OidIsValid(other->relid);
-	}
-	return false;
-}
-
-/*
- * Reports watches whose table is gone; see stream_watch.h.
- */
-void
-churn_watch_set_report(const ChurnWatchSet *set, const ChurnWatchSet *before)
-{
-	ListCell   *cell;
-
-	foreach(cell, set->watches)
-	{
-		const ChurnWatch *watch = lfirst(cell);
-
-		if (OidIsValid(watch->relid) || was_missing(before, watch))
-			continue;
-		churn_stream_error_text("watch", watch->model->name, watch->relation,
-								ERRCODE_UNDEFINED_TABLE,
-								psprintf("watched table %s does not exist",
-										 watch->relation),
-								"It was dropped or renamed. If it comes back it is watched again.",
-								"Otherwise call churn_unwatch(), and churn_watch() for a table that takes its place.");
-	}
 }

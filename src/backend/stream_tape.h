@@ -19,7 +19,8 @@ typedef enum ChurnAction
 	CHURN_ACTION_SCORE,			/* the row as it comes */
 	CHURN_ACTION_READ,			/* read the customer again */
 	CHURN_ACTION_DELETE,		/* the customer is gone */
-	CHURN_ACTION_RESCAN			/* all customers: the table was truncated */
+	CHURN_ACTION_RESCAN,		/* all customers: the table was truncated */
+	CHURN_ACTION_CHECK			/* the customer may be gone: see, no more */
 } ChurnAction;
 
 /* A change.  Pointers are good until the next change is read. */

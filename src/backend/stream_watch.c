@@ -34,6 +34,7 @@
 #include "stream_caches.h"
 #include "stream_errors.h"
 #include "stream_watch.h"
+#include "watch_table.h"
 
 /* A set is read anew when so many layouts were made for it. */
 #define MOST_LAYOUTS	1000
@@ -79,8 +80,8 @@ relation_altered(Datum arg, Oid relid)
 	}
 	for (i = 0; i < lengthof(set->configuring); i++)
 		set->stale |= set->configuring[i] == relid;
-	/* a table that is missing may have come */
-	set->stale |= set->misses || list_member_oid(set->tables, relid);
+	/* any might be the one that is missing */
+	set->stale |= set->lost || list_member_oid(set->tables, relid);
 	entry = hash_search(set->relations, &relid, HASH_FIND, NULL);
 	if (entry != NULL)
 		entry->valid = false;
@@ -243,7 +244,7 @@ load_version(void *arg)
  * its customers have to be.
  */
 static void
-complete_model(ChurnWatchSet *set, ChurnWatchedModel *model)
+complete_model(ChurnWatchSet *set, ChurnWatchedModel *model, bool reports)
 {
 	ErrorData  *error;
 
@@ -252,8 +253,12 @@ complete_model(ChurnWatchSet *set, ChurnWatchedModel *model)
 		return;
 	error = churn_attempt(load_version, model);
 	if (error != NULL)
-		churn_stream_error_row("model", model->name, NULL, NULL,
-							   InvalidXLogRecPtr, error);
+	{
+		if (reports && !churn_stream_error_is_known("model", model->name, NULL,
+													error->message))
+			churn_stream_error_row("model", model->name, NULL, NULL,
+								   InvalidXLogRecPtr, error);
+	}
 	else if (model->pending == NULL &&
 			 model->scanned_version != model->champion)
 		model->pending = MemoryContextStrdup(set->context,
@@ -292,7 +297,7 @@ create_relations(MemoryContext context)
  * Reads the set; see stream_watch.h.  SPI must be connected.
  */
 ChurnWatchSet *
-churn_watch_set_load(MemoryContext parent)
+churn_watch_set_load(MemoryContext parent, bool reports)
 {
 	static const char *const tables[] = {"watches", "models", "alert_rules"};
 	MemoryContext context = AllocSetContextCreate(parent, "churn watch set",
@@ -319,12 +324,14 @@ churn_watch_set_load(MemoryContext parent)
 	for (i = 0; i < lengthof(tables); i++)
 		set->configuring[i] = get_relname_relid(tables[i], schema);
 	set->exists = true;
-	set->misses = true;			/* what comes while we read counts */
+	set->lost = true;			/* what comes while we read counts */
 	saved = churn_role_become_owner();
 	read_watches(set);
 	churn_watch_set_find_tables(set);
 	foreach(cell, set->models)
-		complete_model(set, lfirst(cell));
+		complete_model(set, lfirst(cell), reports);
+	if (reports)
+		churn_watch_tables_report(set);
 	churn_role_restore(saved);
 	return set;
 }

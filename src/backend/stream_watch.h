@@ -129,31 +129,24 @@ typedef struct ChurnWatchSet
 	MemoryContextCallback forget;
 	bool		exists;			/* the extension does */
 	bool		stale;			/* it may no longer hold */
+	bool		lost;			/* a watched table does not exist */
 	int			nwatches;		/* in force */
 	int			npaused;		/* made on another server or database */
 	List	   *models;			/* of ChurnWatchedModel */
 	List	   *watches;		/* of ChurnWatch */
 	Oid			configuring[3]; /* churn.watches, models, alert_rules */
 	List	   *tables;			/* OIDs of watched tables and all below */
-	bool		misses;			/* one of the watched tables is gone */
 	HTAB	   *relations;		/* ChurnWatchedRelation by relid */
 	int			nlayouts;		/* made so far, of which some are outdated */
 } ChurnWatchSet;
 
 /*
  * Reads the tables under the active snapshot, into a context below the
- * parent.  Versions are loaded; one that cannot be is reported in
- * churn.errors.
+ * parent.  Versions are loaded.  One that cannot be, or a table that can no
+ * longer be watched, is reported in churn.errors if that is wanted.
  */
-extern ChurnWatchSet *churn_watch_set_load(MemoryContext parent);
+extern ChurnWatchSet *churn_watch_set_load(MemoryContext parent, bool reports);
 extern void churn_watch_set_free(ChurnWatchSet *set);
-
-/*
- * Reports watches whose table is gone, unless that was so in the set before,
- * which may be NULL.
- */
-extern void churn_watch_set_report(const ChurnWatchSet *set,
-								   const ChurnWatchSet *before);
 
 /* For stream_watch.c: finds the tables of a new set. */
 extern void churn_watch_set_find_tables(ChurnWatchSet *set);

@@ -2,351 +2,273 @@
  * stream_write.c
  *		Scores on their way into churn.predictions and churn.prediction_log.
  *
- * Each step is one statement for the whole batch, prepared once.  What the
- * predictions are now is read first, so that what is unchanged costs no write
- * and the rest is updated in place by its tuple identifier: the worker is the
- * only writer.
+ * The prediction of a customer is looked up first, so that what is unchanged
+ * costs no write.
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "reader.h"
+#include "role.h"
 #include "score.h"
 #include "stream_alerts.h"
+#include "stream_table.h"
 #include "stream_write.h"
 
 int			churn_log_retention = 0;
 bool		churn_write_unchanged = false;
 
-#define SAVED_PLANS		5
+/* Columns that both tables have. */
+typedef struct ScoreColumns
+{
+	int			customer_key;
+	int			model;
+	int			version;
+	int			score;
+	int			previous_score;
+	int			band;
+	int			scored_at;
+	int			lsn;
+	int			origin;
+} ScoreColumns;
 
-/* What is written of a customer. */
+/* What was written of a customer, for alerts. */
 typedef struct Written
 {
-	int			place;			/* in outcomes */
-	bool		present;		/* there was a prediction */
+	const ChurnOutcome *outcome;
+	bool		present;		/* there was a prediction before */
 	double		previous;
-	int			version;
-	const char *reasons;		/* as text; NULL if none, or not read */
-	ItemPointerData tid;
 } Written;
 
-/* Columns of arrays for statements. */
-typedef struct Columns
+/* A batch being written. */
+typedef struct Writing
 {
-	int			n;
-	Datum	   *tids;
-	Datum	   *keys;
-	Datum	   *scores;
-	Datum	   *previous;
-	bool	   *no_previous;
-	Datum	   *bands;
-	Datum	   *reasons;
-	bool	   *no_reasons;
-	Datum	   *lsns;
-	bool	   *no_lsns;
-} Columns;
+	ChurnWatchedModel *model;
+	ChurnTableWriter *predictions;
+	ChurnTableWriter *log;		/* NULL if there is none */
+	ScoreColumns columns;
+	int			reasons;		/* column of predictions */
+	ScoreColumns log_columns;
+	int			features;		/* column of the log */
+	MemoryContext row;			/* reset for each customer */
+	Datum		name;			/* of the model */
+	Datum		origin;
+	Datum		bands[3];
+	TimestampTz now;
+	Written    *written;		/* scores that are other than before */
+	int			nwritten;
+	uint64		count;			/* predictions written or deleted */
+} Writing;
 
 /*
- * Prepares a statement once.
+ * Finds the columns that both tables have.
  */
-static SPIPlanPtr
-prepared(SPIPlanPtr *plan, const char *statement, int nargs, Oid *types)
+static ScoreColumns
+find_columns(const ChurnTableWriter *table)
 {
-	if (*plan == NULL)
-	{
-		SPIPlanPtr	made = SPI_prepare(statement, nargs, types);
+	ScoreColumns columns;
 
-		if (made == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", statement,
-				 SPI_result_code_string(SPI_result));
-		SPI_keepplan(made);
-		*plan = made;
-	}
-	return *plan;
-}
-
-/*
- * An array of values, some of which may be NULL.
- */
-static Datum
-make_array(Datum *values, bool *nulls, int n, Oid type)
-{
-	int			dims[1] = {n};
-	int			bounds[1] = {1};
-	int			length = type == TEXTOID ? -1 : type == TIDOID ?
-	(int) sizeof(ItemPointerData) : 8;
-	bool		by_value = type == FLOAT8OID || type == LSNOID;
-	char		align = type == TEXTOID ? TYPALIGN_INT : type == TIDOID ?
-	TYPALIGN_SHORT : TYPALIGN_DOUBLE;
-
-	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, bounds,
-											  type, length, by_value, align));
-}
-
-/*
- * Reads what the predictions of the customers are now; reasons only where they
- * are written.
- */
-static void
-read_present(const ChurnWatchedModel *model, const ChurnOutcome *outcomes,
-			 int n, Written *written)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[] = {TEXTARRAYOID, TEXTOID, BOOLOID};
-	Datum	   *keys = palloc(sizeof(Datum) * n);
-	Datum		values[3];
-	uint64		i;
-	int			j;
-
-	for (j = 0; j < n; j++)
-		keys[j] = CStringGetTextDatum(outcomes[j].key);
-	values[0] = make_array(keys, NULL, n, TEXTOID);
-	values[1] = CStringGetTextDatum(model->name);
-	values[2] = BoolGetDatum(model->nreasons > 0);
-	SPI_execute_plan(prepared(&plan,
-							  "SELECT u.i, p.score, p.version, p.ctid,"
-							  " CASE WHEN $3 THEN p.reasons::text END "
-							  "FROM unnest($1) WITH ORDINALITY AS u (k, i)"
-							  " JOIN churn.predictions p"
-							  " ON p.customer_key = u.k AND p.model = $2",
-							  lengthof(types), types), values, NULL, false, 0);
-	for (i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		Written    *one = &written[DatumGetInt64(SPI_getbinval(row, desc, 1,
-															   &isnull)) - 1];
-
-		one->present = true;
-		one->previous = DatumGetFloat8(SPI_getbinval(row, desc, 2, &isnull));
-		one->version = DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull));
-		one->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(row, desc, 4,
-																&isnull));
-		one->reasons = SPI_getvalue(row, desc, 5);
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-/*
- * Makes room for columns.
- */
-static Columns
-make_columns(int n)
-{
-	Columns		columns;
-
-	columns.n = 0;
-	columns.tids = palloc(sizeof(Datum) * n);
-	columns.keys = palloc(sizeof(Datum) * n);
-	columns.scores = palloc(sizeof(Datum) * n);
-	columns.previous = palloc(sizeof(Datum) * n);
-	columns.no_previous = palloc(sizeof(bool) * n);
-	columns.bands = palloc(sizeof(Datum) * n);
-	columns.reasons = palloc(sizeof(Datum) * n);
-	columns.no_reasons = palloc(sizeof(bool) * n);
-	columns.lsns = palloc(sizeof(Datum) * n);
-	columns.no_lsns = palloc(sizeof(bool) * n);
+	columns.customer_key = churn_table_column(table, "customer_key");
+	columns.model = churn_table_column(table, "model");
+	columns.version = churn_table_column(table, "version");
+	columns.score = churn_table_column(table, "score");
+	columns.previous_score = churn_table_column(table, "previous_score");
+	columns.band = churn_table_column(table, "band");
+	columns.scored_at = churn_table_column(table, "scored_at");
+	columns.lsn = churn_table_column(table, "lsn");
+	columns.origin = churn_table_column(table, "origin");
 	return columns;
 }
 
 /*
- * Adds a customer to columns.
+ * The OID of a table of ours.
  */
-static void
-add_row(Columns *columns, const ChurnOutcome *outcome, Written *written,
-		double threshold)
+static Oid
+find_table(const char *name)
 {
-	static Datum bands[3];		/* by first letter of the band, made once */
-	const char *band = churn_score_band(outcome->score, threshold);
-	int			letter = band[0] == 'h' ? 0 : band[0] == 'm' ? 1 : 2;
-	int			n = columns->n++;
+	Oid			relid = get_relname_relid(name, get_namespace_oid("churn",
+																  false));
 
-	if (bands[letter] == 0)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		bands[letter] = CStringGetTextDatum(band);
-		MemoryContextSwitchTo(old);
-	}
-	columns->tids[n] = PointerGetDatum(&written->tid);
-	columns->keys[n] = CStringGetTextDatum(outcome->key);
-	columns->scores[n] = Float8GetDatum(outcome->score);
-	columns->previous[n] = Float8GetDatum(written->previous);
-	columns->no_previous[n] = !written->present;
-	columns->bands[n] = bands[letter];
-	columns->no_reasons[n] = outcome->reasons == NULL;
-	columns->reasons[n] = outcome->reasons == NULL ? (Datum) 0 :
-		CStringGetTextDatum(outcome->reasons);
-	columns->lsns[n] = LSNGetDatum(outcome->lsn);
-	columns->no_lsns[n] = XLogRecPtrIsInvalid(outcome->lsn);
-}
-
-/*
- * The parameters that all statements begin with: model, version, time, origin.
- */
-static void
-set_common(Datum *values, const ChurnWatchedModel *model, TimestampTz now,
-		   const char *origin)
-{
-	values[0] = CStringGetTextDatum(model->name);
-	values[1] = Int32GetDatum(model->version->version);
-	values[2] = TimestampTzGetDatum(now);
-	values[3] = CStringGetTextDatum(origin);
-}
-
-#define COMMON_TYPES	TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID
-
-/*
- * Inserts predictions of customers that had none.
- */
-static void
-insert_rows(Columns *columns, Datum *common)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[] = {COMMON_TYPES, TEXTARRAYOID, FLOAT8ARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, PG_LSNARRAYOID};
-	Datum		values[9];
-
-	if (columns->n == 0)
-		return;
-	memcpy(values, common, 4 * sizeof(Datum));
-	values[4] = make_array(columns->keys, NULL, columns->n, TEXTOID);
-	values[5] = make_array(columns->scores, NULL, columns->n, FLOAT8OID);
-	values[6] = make_array(columns->bands, NULL, columns->n, TEXTOID);
-	values[7] = make_array(columns->reasons, columns->no_reasons, columns->n,
-						   TEXTOID);
-	values[8] = make_array(columns->lsns, columns->no_lsns, columns->n,
-						   LSNOID);
-	SPI_execute_plan(prepared(&plan,
-							  "INSERT INTO churn.predictions (customer_key, model, version,"
-							  " score, band, reasons, scored_at, lsn, origin) "
-							  "SELECT u.k, $1, $2, u.s, u.b, u.r::text[], $3, u.l, $4 "
-							  "FROM unnest($5, $6, $7, $8, $9)"
-							  " AS u (k, s, b, r, l)",
-							  lengthof(types), types), values, NULL, false, 0);
-}
-
-/*
- * Updates predictions that are other than they were.
- */
-static void
-update_rows(Columns *columns, Datum *common)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[] = {COMMON_TYPES, TEXTARRAYOID, FLOAT8ARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, PG_LSNARRAYOID, TIDARRAYOID};
-	Datum		values[10];
-
-	if (columns->n == 0)
-		return;
-	memcpy(values, common, 4 * sizeof(Datum));
-	values[4] = make_array(columns->keys, NULL, columns->n, TEXTOID);
-	values[5] = make_array(columns->scores, NULL, columns->n, FLOAT8OID);
-	values[6] = make_array(columns->bands, NULL, columns->n, TEXTOID);
-	values[7] = make_array(columns->reasons, columns->no_reasons, columns->n,
-						   TEXTOID);
-	values[8] = make_array(columns->lsns, columns->no_lsns, columns->n,
-						   LSNOID);
-	values[9] = make_array(columns->tids, NULL, columns->n, TIDOID);
-	SPI_execute_plan(prepared(&plan,
-							  "UPDATE churn.predictions p SET version = $2,"
-							  " score = u.s, previous_score = CASE WHEN p.score = u.s"
-							  " THEN p.previous_score ELSE p.score END, band = u.b,"
-							  " reasons = u.r::text[], scored_at = $3, lsn = u.l, origin = $4 "
-							  "FROM unnest($5, $6, $7, $8, $9, $10)"
-							  " AS u (k, s, b, r, l, t) "
-							  "WHERE p.ctid = u.t AND p.customer_key = u.k AND p.model = $1",
-							  lengthof(types), types), values, NULL, false, 0);
-	if (SPI_processed != (uint64) columns->n)
+	if (!OidIsValid(relid))
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("predictions of model \"%s\" were changed by somebody else",
-						TextDatumGetCString(common[0])),
-				 errhint("While a model is watched, the worker alone writes its rows of churn.predictions.")));
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table churn.%s does not exist", name),
+				 errhint("The worker makes partitions of the log when it starts.")));
+	return relid;
 }
 
 /*
- * Writes the log.  The features of all customers are one array, of which each
- * takes its part.
+ * The partition of the log that a time belongs to: churn.maintain_log() names
+ * them by the day in UTC.
+ */
+static Oid
+find_partition(TimestampTz time)
+{
+	int			year;
+	int			month;
+	int			day;
+	Timestamp	midnight = time - time % USECS_PER_DAY;
+
+	if (midnight > time)
+		midnight -= USECS_PER_DAY;
+	j2date((int) (midnight / USECS_PER_DAY) + POSTGRES_EPOCH_JDATE, &year,
+		   &month, &day);
+	return find_table(psprintf("prediction_log_%04d%02d%02d", year, month,
+							   day));
+}
+
+/*
+ * Sets a value of the row that is being made.
+ */
+static inline void
+set_value(ChurnTableWriter *table, int column, Datum value)
+{
+	table->row->tts_values[column] = value;
+	table->row->tts_isnull[column] = false;
+}
+
+/*
+ * Makes a row of either table, all but what only one of them has.
  */
 static void
-log_rows(Columns *columns, const float *features, int nfeatures,
-		 Datum *common)
+make_row(Writing *writing, ChurnTableWriter *table,
+		 const ScoreColumns *columns, const ChurnOutcome *outcome, Datum key)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[] = {COMMON_TYPES, TEXTARRAYOID, FLOAT8ARRAYOID,
-	TEXTARRAYOID, FLOAT8ARRAYOID, PG_LSNARRAYOID, FLOAT4ARRAYOID, INT4OID};
-	Size		length = sizeof(float) * nfeatures * columns->n;
-	ArrayType  *all;
-	Datum		values[11];
+	const ChurnModel *model = writing->model->version->model;
+	const char *band = churn_score_band(outcome->score, model->threshold);
 
-	if (columns->n == 0 || churn_log_retention == 0)
-		return;
-	all = palloc0(ARR_OVERHEAD_NONULLS(1) + length);
-	SET_VARSIZE(all, ARR_OVERHEAD_NONULLS(1) + length);
-	all->ndim = 1;
-	all->elemtype = FLOAT4OID;
-	ARR_DIMS(all)[0] = nfeatures * columns->n;
-	ARR_LBOUND(all)[0] = 1;
-	memcpy(ARR_DATA_PTR(all), features, length);
-	memcpy(values, common, 4 * sizeof(Datum));
-	values[4] = make_array(columns->keys, NULL, columns->n, TEXTOID);
-	values[5] = make_array(columns->scores, NULL, columns->n, FLOAT8OID);
-	values[6] = make_array(columns->bands, NULL, columns->n, TEXTOID);
-	values[7] = make_array(columns->previous, columns->no_previous,
-						   columns->n, FLOAT8OID);
-	values[8] = make_array(columns->lsns, columns->no_lsns, columns->n,
-						   LSNOID);
-	values[9] = PointerGetDatum(all);
-	values[10] = Int32GetDatum(nfeatures);
-	SPI_execute_plan(prepared(&plan,
-							  "INSERT INTO churn.prediction_log (customer_key, model, version,"
-							  " score, previous_score, band, features, scored_at, lsn, origin) "
-							  "SELECT u.k, $1, $2, u.s, u.p, u.b,"
-							  " $10[((u.i - 1) * $11 + 1)::int : (u.i * $11)::int], $3, u.l, $4 "
-							  "FROM unnest($5, $6, $7, $8, $9)"
-							  " WITH ORDINALITY AS u (k, s, b, p, l, i)",
-							  lengthof(types), types), values, NULL, false, 0);
+	churn_table_begin_row(table);
+	set_value(table, columns->customer_key, key);
+	set_value(table, columns->model, writing->name);
+	set_value(table, columns->version,
+			  Int32GetDatum(writing->model->version->version));
+	set_value(table, columns->score, Float8GetDatum(outcome->score));
+	set_value(table, columns->band,
+			  writing->bands[band[0] == 'h' ? 0 : band[0] == 'm' ? 1 : 2]);
+	set_value(table, columns->scored_at, TimestampTzGetDatum(writing->now));
+	if (!XLogRecPtrIsInvalid(outcome->lsn))
+		set_value(table, columns->lsn, LSNGetDatum(outcome->lsn));
+	set_value(table, columns->origin, writing->origin);
 }
 
 /*
- * Deletes the predictions of customers that are gone; returns how many.
+ * Writes a row of the log.
  */
-static uint64
-delete_rows(const ChurnWatchedModel *model, Datum *keys, int n)
+static void
+log_row(Writing *writing, const ChurnOutcome *outcome, Datum key,
+		const float *features, const Written *written)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[] = {TEXTOID, TEXTARRAYOID};
-	Datum		values[2];
+	int			n = (int) writing->model->version->model->nfeatures;
+	Size		length = ARR_OVERHEAD_NONULLS(1) + sizeof(float) * n;
+	ArrayType  *array = palloc0(length);
 
-	if (n == 0)
-		return 0;
-	values[0] = CStringGetTextDatum(model->name);
-	values[1] = make_array(keys, NULL, n, TEXTOID);
-	SPI_execute_plan(prepared(&plan,
-							  "DELETE FROM churn.predictions"
-							  " WHERE customer_key = ANY ($2) AND model = $1",
-							  lengthof(types), types), values, NULL, false, 0);
-	return SPI_processed;
+	SET_VARSIZE(array, length);
+	array->ndim = 1;
+	array->elemtype = FLOAT4OID;
+	ARR_DIMS(array)[0] = n;
+	ARR_LBOUND(array)[0] = 1;
+	memcpy(ARR_DATA_PTR(array), features, sizeof(float) * n);
+	make_row(writing, writing->log, &writing->log_columns, outcome, key);
+	if (written->present)
+		set_value(writing->log, writing->log_columns.previous_score,
+				  Float8GetDatum(written->previous));
+	if (n > 0)
+		set_value(writing->log, writing->features, PointerGetDatum(array));
+	churn_table_insert(writing->log);
+}
+
+/*
+ * Whether reasons were found that are other than those there are.
+ */
+static bool
+explains_anew(const Writing *writing, const ChurnOutcome *outcome)
+{
+	bool		isnull;
+	Datum		before;
+
+	if (outcome->reasons == 0)
+		return false;
+	before = slot_getattr(writing->predictions->found, writing->reasons + 1,
+						  &isnull);
+	return isnull || !datumIsEqual(PointerGetDatum(PG_DETOAST_DATUM(before)),
+								   outcome->reasons, false, -1);
+}
+
+/*
+ * Writes the prediction of a customer, if it is other than before, and its
+ * log.
+ */
+static void
+write_score(Writing *writing, const ChurnOutcome *outcome, Datum key,
+			const float *features, bool present)
+{
+	ChurnTableWriter *table = writing->predictions;
+	const ScoreColumns *columns = &writing->columns;
+	Written		written = {outcome, present, 0};
+	Datum		previous = 0;
+	bool		isnull = true;
+	bool		scores_anew = true;
+
+	if (present)
+	{
+		written.previous =
+			DatumGetFloat8(slot_getattr(table->found, columns->score + 1,
+										&isnull));
+		scores_anew = written.previous != outcome->score ||
+			DatumGetInt32(slot_getattr(table->found, columns->version + 1,
+									   &isnull)) !=
+			writing->model->version->version;
+		if (!scores_anew && !explains_anew(writing, outcome) &&
+			!churn_write_unchanged)
+			return;
+		previous = slot_getattr(table->found, columns->previous_score + 1,
+								&isnull);
+		if (written.previous != outcome->score)
+		{
+			previous = Float8GetDatum(written.previous);
+			isnull = false;
+		}
+	}
+	make_row(writing, table, columns, outcome, key);
+	if (!isnull)
+		set_value(table, columns->previous_score, previous);
+	if (outcome->reasons != 0)
+		set_value(table, writing->reasons, outcome->reasons);
+	if (present)
+		churn_table_update(table);
+	else
+		churn_table_insert(table);
+	writing->count++;
+	if (!scores_anew)
+		return;
+	if (writing->log != NULL)
+		log_row(writing, outcome, key, features, &written);
+	if (!present || written.previous != outcome->score)
+		writing->written[writing->nwritten++] = written;
 }
 
 /*
  * Evaluates the alert rules for a score that was written.
  */
 static void
-look_for_alerts(const ChurnWatchedModel *model, const ChurnOutcome *outcome,
-				const Written *written, TimestampTz now)
+look_for_alerts(const Writing *writing, const Written *written)
 {
+	const ChurnOutcome *outcome = written->outcome;
 	ChurnReading *reading = outcome->reading;
+	const ChurnVersion *version = writing->model->version;
 	ChurnAlertScore score;
 	HeapTupleData tuple;
 
@@ -356,15 +278,45 @@ look_for_alerts(const ChurnWatchedModel *model, const ChurnOutcome *outcome,
 	tuple.t_data = outcome->row;
 	heap_deform_tuple(&tuple, reading->desc, reading->values, reading->nulls);
 	score.key = outcome->key;
-	score.version = model->version->version;
+	score.version = version->version;
 	score.score = outcome->score;
 	score.previous = written->previous;
 	score.has_previous = written->present;
-	score.band = churn_score_band(outcome->score,
-								  model->version->model->threshold);
+	score.band = churn_score_band(outcome->score, version->model->threshold);
 	score.lsn = outcome->lsn;
-	score.scored_at = now;
+	score.scored_at = writing->now;
 	churn_alerts_look(reading, &score);
+}
+
+/*
+ * Opens the tables.
+ */
+static void
+begin_writing(Writing *writing, ChurnWatchedModel *model, int n,
+			  const char *origin)
+{
+	static const char *const bands[] = {"high", "medium", "low"};
+	int			i;
+
+	memset(writing, 0, sizeof(*writing));
+	writing->model = model;
+	writing->now = GetCurrentTimestamp();
+	writing->name = CStringGetTextDatum(model->name);
+	writing->origin = CStringGetTextDatum(origin);
+	for (i = 0; i < 3; i++)
+		writing->bands[i] = CStringGetTextDatum(bands[i]);
+	writing->row = AllocSetContextCreate(CurrentMemoryContext,
+										 "churn prediction",
+										 ALLOCSET_DEFAULT_SIZES);
+	writing->written = palloc(sizeof(Written) * Max(n, 1));
+	writing->predictions = churn_table_open(find_table("predictions"));
+	writing->columns = find_columns(writing->predictions);
+	writing->reasons = churn_table_column(writing->predictions, "reasons");
+	if (model->version == NULL || churn_log_retention == 0)
+		return;
+	writing->log = churn_table_open(find_partition(writing->now));
+	writing->log_columns = find_columns(writing->log);
+	writing->features = churn_table_column(writing->log, "features");
 }
 
 /*
@@ -374,57 +326,57 @@ uint64
 churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 					 int n, const float *features, const char *origin)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	int			nfeatures = model->version != NULL ?
 	(int) model->version->model->nfeatures : 0;
-	Written    *written = palloc0(sizeof(Written) * Max(n, 1));
-	Columns		fresh = make_columns(Max(n, 1));
-	Columns		changed = make_columns(Max(n, 1));
-	Columns		logged = make_columns(Max(n, 1));
-	float	   *log_features = palloc(sizeof(float) * Max(nfeatures * n, 1));
-	Datum	   *gone = palloc(sizeof(Datum) * Max(n, 1));
-	int			ngone = 0;
-	Datum		common[4];
+	Writing		writing;
+	MemoryContext old;
 	int			i;
 
-	if (model->version != NULL)
-		read_present(model, outcomes, n, written);
+	begin_writing(&writing, model, n, origin);
+	old = MemoryContextSwitchTo(writing.row);
 	for (i = 0; i < n; i++)
 	{
-		const ChurnOutcome *outcome = &outcomes[i];
-		Written    *one = &written[i];
-		double		threshold;
-		bool		differs;
-		bool		explained;	/* otherwise than before */
+		Datum		key = CStringGetTextDatum(outcomes[i].key);
+		bool		present = churn_table_find(writing.predictions, key,
+											   writing.name);
 
-		if (outcome->gone)
+		if (!outcomes[i].gone)
+			write_score(&writing, &outcomes[i], key,
+						features + (Size) i * nfeatures, present);
+		else if (present)
 		{
-			gone[ngone++] = CStringGetTextDatum(outcome->key);
-			continue;
+			churn_table_delete(writing.predictions);
+			writing.count++;
 		}
-		threshold = model->version->model->threshold;
-		differs = !one->present || one->previous != outcome->score ||
-			one->version != model->version->version;
-		explained = outcome->reasons != NULL &&
-			(one->reasons == NULL || strcmp(one->reasons, outcome->reasons) != 0);
-		if (!differs && !explained && !churn_write_unchanged)
-			continue;
-		add_row(one->present ? &changed : &fresh, outcome, one, threshold);
-		if (!differs)
-			continue;
-		memcpy(log_features + (Size) logged.n * nfeatures,
-			   features + (Size) i * nfeatures, sizeof(float) * nfeatures);
-		add_row(&logged, outcome, one, threshold);
-		if (model->rules != NIL && outcome->row != NULL &&
-			!(one->present && one->previous == outcome->score))
-			look_for_alerts(model, outcome, one, now);
+		MemoryContextReset(writing.row);
 	}
-	if (fresh.n + changed.n > 0)
+	MemoryContextSwitchTo(old);
+	if (writing.log != NULL)
+		churn_table_close(writing.log);
+	churn_table_close(writing.predictions);
+	for (i = 0; i < writing.nwritten && model->rules != NIL; i++)
 	{
-		set_common(common, model, now, origin);
-		insert_rows(&fresh, common);
-		update_rows(&changed, common);
-		log_rows(&logged, log_features, nfeatures, common);
+		if (writing.written[i].outcome->row != NULL)
+			look_for_alerts(&writing, &writing.written[i]);
 	}
-	return fresh.n + changed.n + delete_rows(model, gone, ngone);
+	return writing.count;
+}
+
+/*
+ * Deletes what was written of a model that has been dropped; see
+ * stream_write.h.
+ */
+void
+churn_predictions_clear(const char *model)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(model)};
+	ChurnRole	saved = churn_role_become_owner();
+
+	SPI_execute_with_args("SELECT FROM churn.models WHERE name = $1",
+						  1, types, values, NULL, true, 1);
+	if (SPI_processed == 0)
+		SPI_execute_with_args("DELETE FROM churn.predictions WHERE model = $1",
+							  1, types, values, NULL, false, 0);
+	churn_role_restore(saved);
 }

@@ -13,7 +13,7 @@ typedef struct ChurnOutcome
 	const char *key;
 	bool		gone;			/* there is no such customer any more */
 	double		score;
-	const char *reasons;		/* text of an array, or NULL */
+	Datum		reasons;		/* text[]; 0 if there are none */
 	XLogRecPtr	lsn;			/* of the change; invalid for a rescan */
 	ChurnReading *reading;		/* of the row */
 	HeapTupleHeader row;
@@ -33,5 +33,11 @@ extern uint64 churn_outcomes_write(ChurnWatchedModel *model,
 /* Settings. */
 extern int	churn_log_retention;	/* minutes; 0 writes no log */
 extern bool churn_write_unchanged;
+
+/*
+ * Deletes what was written of a model that has been dropped meanwhile, if it
+ * has.
+ */
+extern void churn_predictions_clear(const char *model);
 
 #endif							/* CHURN_STREAM_WRITE_H */

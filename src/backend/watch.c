@@ -13,7 +13,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "executor/spi.h"
@@ -39,6 +38,9 @@
 #include "stream_alerts.h"
 #include "stream_shared.h"
 #include "stream_watch.h"
+#include "watch_table.h"
+
+#define LONGEST_COOLDOWN	36500	/* days */
 
 PG_FUNCTION_INFO_V1(churn_watch);
 PG_FUNCTION_INFO_V1(churn_unwatch);
@@ -168,86 +170,6 @@ open_watched(const ChurnModelRow *model, const char *name)
 }
 
 /*
- * Whether deletes and key changes of a table tell the old key.
- */
-static bool
-tells_old_key(Relation relation, int column)
-{
-	Bitmapset  *identity;
-	bool		tells;
-
-	if (relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL)
-		return true;
-	identity = RelationGetIndexAttrBitmap(relation,
-										  INDEX_ATTR_BITMAP_IDENTITY_KEY);
-	tells = bms_is_member(column + 1 - FirstLowInvalidHeapAttributeNumber,
-						  identity);
-	bms_free(identity);
-	return tells;
-}
-
-/*
- * The commands that give a table a replica identity with the key: its primary
- * key or, where that is on other columns, a unique index on the key and these.
- */
-static char *
-identity_commands(Relation table, const char *key)
-{
-	TupleDesc	desc = RelationGetDescr(table);
-	const char *name = churn_relation_name(table);
-	Bitmapset  *primary = RelationGetIndexAttrBitmap(table,
-													 INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	StringInfoData columns;
-	const char *index;
-	int			i = -1;
-
-	initStringInfo(&columns);
-	appendStringInfoString(&columns, quote_identifier(key));
-	if (primary == NULL)
-		return psprintf("ALTER TABLE %s ADD PRIMARY KEY (%s);", name,
-						columns.data);
-	while ((i = bms_next_member(primary, i)) >= 0)
-		appendStringInfo(&columns, ", %s",
-						 quote_identifier(NameStr(TupleDescAttr(desc,
-																i + FirstLowInvalidHeapAttributeNumber - 1)->attname)));
-	index = quote_identifier(psprintf("%.40s_churn_key",
-									  RelationGetRelationName(table)));
-	return psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;"
-					" CREATE UNIQUE INDEX %s ON %s (%s);"
-					" ALTER TABLE %s REPLICA IDENTITY USING INDEX %s;",
-					name, quote_identifier(key), index, name, columns.data,
-					name, index);
-}
-
-/*
- * Complains of a table, or one below it, whose deletes would not tell the key.
- */
-static void
-check_deletes(Relation relation, const char *key)
-{
-	List	   *tables = find_all_inheritors(RelationGetRelid(relation),
-											 AccessShareLock, NULL);
-	ListCell   *cell;
-
-	foreach(cell, tables)
-	{
-		Relation	table = relation_open(lfirst_oid(cell), NoLock);
-		int			column = churn_find_column(RelationGetDescr(table), key);
-
-		if (table->rd_rel->relkind == RELKIND_RELATION &&
-			!tells_old_key(table, column))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("deletes from \"%s\" would not tell the key \"%s\"",
-							RelationGetRelationName(table), key),
-					 errdetail("The column is not in the table's replica identity."),
-					 errhint("%s Or call churn_watch() with allow_deletes => false: then only rescans notice deletes.",
-							 identity_commands(table, key))));
-		relation_close(table, NoLock);
-	}
-}
-
-/*
  * Writes the watch.
  */
 static void
@@ -323,19 +245,13 @@ churn_watch(PG_FUNCTION_ARGS)
 		strcmp(model->source_relation, qualified) != 0;
 	key = PG_ARGISNULL(2) ? model->key :
 		text_to_cstring(PG_GETARG_TEXT_PP(2));
-	if (churn_find_column(RelationGetDescr(relation), key) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("key column \"%s\" of %s does not exist", key, qualified),
-				 errhint("%s", churn_column_hint(RelationGetDescr(relation), key))));
 	if (!related && strcmp(key, model->key) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the key of model \"%s\" is \"%s\", not \"%s\"",
 						model->name, model->key, key),
 				 errhint("Leave out key to watch the model's own source.")));
-	if (deletes)
-		check_deletes(relation, key);
+	churn_watch_table_check(relation, key, deletes);
 	write_watch(model, qualified, key, related, deletes, reasons);
 	relation_close(relation, NoLock);
 	churn_stream_probe_at_commit();
@@ -410,6 +326,26 @@ source_columns(const ChurnModelRow *model)
 }
 
 /*
+ * Complains of a cool-down that cannot be counted back from now.
+ */
+static void
+check_cooldown(const Interval *cooldown)
+{
+	double		days = cooldown->month * (double) DAYS_PER_MONTH +
+	cooldown->day + cooldown->time / (double) USECS_PER_DAY;
+
+	if (days < 0 || days > LONGEST_COOLDOWN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cooldown must be between 0 and %d days",
+						LONGEST_COOLDOWN)));
+	/* so must be what it is made of */
+	(void) DirectFunctionCall2(timestamptz_mi_interval,
+							   TimestampTzGetDatum(GetCurrentTimestamp()),
+							   IntervalPGetDatum(cooldown));
+}
+
+/*
  * churn_add_alert_rule(model text, condition text, cooldown interval,
  *						name text) -> int
  */
@@ -420,6 +356,7 @@ churn_add_alert_rule(PG_FUNCTION_ARGS)
 	Datum		values[5];
 	ChurnModelRow *model;
 	ChurnRole	saved;
+	Interval   *cooldown;
 	char	   *condition;
 	char	   *name;
 	const char *user = GetUserNameFromId(GetUserId(), false);
@@ -430,6 +367,9 @@ churn_add_alert_rule(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("model and condition must not be null")));
+	cooldown = PG_ARGISNULL(2) ? palloc0(sizeof(Interval)) :
+		PG_GETARG_INTERVAL_P(2);
+	check_cooldown(cooldown);
 	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								 GetActiveSnapshot(), false);
 	check_model_owner(model);
@@ -443,16 +383,20 @@ churn_add_alert_rule(PG_FUNCTION_ARGS)
 	saved = churn_role_become_owner();
 	values[0] = CStringGetTextDatum(model->name);
 	values[1] = CStringGetTextDatum(condition);
-	values[2] = PG_ARGISNULL(2) ?
-		DirectFunctionCall3(interval_in, CStringGetDatum("0"),
-							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)) :
-		PG_GETARG_DATUM(2);
+	values[2] = IntervalPGetDatum(cooldown);
 	values[3] = CStringGetTextDatum(name);
 	values[4] = DirectFunctionCall1(namein, CStringGetDatum(user));
 	SPI_execute_with_args("INSERT INTO churn.alert_rules"
 						  " (model, condition, cooldown, name, created_by)"
-						  " VALUES ($1, $2, $3, $4, $5) RETURNING rule_id",
+						  " VALUES ($1, $2, $3, $4, $5)"
+						  " ON CONFLICT (model, name) DO NOTHING RETURNING rule_id",
 						  lengthof(types), types, values, NULL, false, 0);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("model \"%s\" already has an alert rule \"%s\"",
+						model->name, name),
+				 errhint("Choose another name, or drop that rule by churn_drop_alert_rule() first.")));
 	rule_id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 							&isnull);
 	churn_role_restore(saved);

@@ -167,6 +167,22 @@ report_state(Worker *worker, ChurnStreamState state)
 }
 
 /*
+ * Clears what was written under the old set, if there was one, about models that
+ * the new one no longer has since they were dropped meanwhile.
+ */
+static void
+clear_dropped(const ChurnWatchSet *old, const ChurnWatchSet *set)
+{
+	ListCell   *cell;
+
+	if (!set->exists)
+		return;
+	foreach(cell, old != NULL ? old->models : NIL)
+		churn_predictions_clear(((ChurnWatchedModel *) lfirst(cell))->name);
+	churn_rescan_clear();
+}
+
+/*
  * Reads what is to be watched, in place of what was.
  */
 static void
@@ -180,8 +196,8 @@ load_set(Worker *worker)
 	churn_apply_wait(&worker->sink);
 	(void) churn_stream_probed(worker->entry);
 	begin_work();
-	set = churn_watch_set_load(TopMemoryContext);
-	churn_watch_set_report(set, old);
+	set = churn_watch_set_load(TopMemoryContext, true);
+	clear_dropped(old, set);
 	end_work();
 	foreach(cell, set->models)
 	{
@@ -319,6 +335,13 @@ take_slot(Worker *worker)
 		SpinLockAcquire(&entry->mutex);
 		entry->slot_after = InvalidFullTransactionId;
 		SpinLockRelease(&entry->mutex);
+	}
+	foreach(cell, worker->sink.set->models)
+	{
+		ChurnWatchedModel *model = lfirst(cell);
+
+		model->reread_until = Max(model->reread_until,
+								  churn_position_read_until());
 	}
 	worker->confirmed = worker->position;
 	worker->ctx = churn_position_decode(worker->position);

@@ -310,16 +310,20 @@ class Killer(threading.Thread):
                                                 signal.SIGKILL)),
             ("immediate shutdown", 2, self.immediate),
             ("postmaster killed", 1, self.postmaster),
-            ("version promoted", 3, self.promote),
+            ("version promoted", 6, self.promote),
         ]
+        deck = []
         try:
             while True:
                 wait = self.random.uniform(1.5, 5)
                 if time.monotonic() + wait > self.until:
                     break
                 time.sleep(wait)
-                name, _, act = self.random.choices(
-                    ways, [weight for _, weight, _ in ways])[0]
+                if not deck:        # each as often as it is to be
+                    deck = [(name, act) for name, weight, act in ways
+                            for _ in range(weight)]
+                    self.random.shuffle(deck)
+                name, act = deck.pop()
                 if act():
                     self.count[name] = self.count.get(name, 0) + 1
         except Exception as error:      # shown, and fails the run

@@ -113,6 +113,22 @@ INSERT INTO expected_functions VALUES
 	 'OUT latency_p99_ms double precision, OUT rescans_pending integer, OUT last_error text, '
 	 'OUT last_error_at timestamp with time zone, OUT started_at timestamp with time zone',
 	 'SETOF record', 'c', 'v', false, 'r', false, true, NULL),
+	('public', 'churn_watch',
+	 'model text, relation text DEFAULT NULL::text, key text DEFAULT NULL::text, '
+	 'allow_deletes boolean DEFAULT true, reasons integer DEFAULT 0',
+	 'void', 'c', 'v', false, 'u', false, false, NULL),
+	('public', 'churn_unwatch', 'model text, relation text DEFAULT NULL::text',
+	 'integer', 'c', 'v', false, 'u', false, false, NULL),
+	('public', 'churn_add_alert_rule',
+	 'model text, condition text, cooldown interval DEFAULT ''00:00:00''::interval, '
+	 'name text DEFAULT NULL::text',
+	 'integer', 'c', 'v', false, 'u', false, false, NULL),
+	('public', 'churn_drop_alert_rule', 'model text, name text',
+	 'void', 'plpgsql', 'v', true, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_take_alerts', 'n integer DEFAULT 100, model text DEFAULT NULL::text',
+	 'SETOF churn.alerts', 'sql', 'v', false, 'u', true, true, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_log', 'retention interval',
+	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('public', 'churn_wait', 'timeout interval DEFAULT ''00:00:10''::interval',
 	 'boolean', 'c', 'v', true, 'u', false, false, NULL),
 	('churn', 'deploy',
@@ -279,6 +295,12 @@ SELECT columns_are('churn', 'stream_status', ARRAY['pid', 'state', 'slot', 'watc
 	'rescans_pending', 'waits_for', 'last_error', 'last_error_at', 'started_at']);
 SELECT is_empty('SELECT * FROM churn.stream_status', 'nothing is watched here');
 SELECT lives_ok($$ PREPARE e AS SELECT churn_wait(timeout => '1 s') $$, 'waiting by a named argument');
+SELECT lives_ok($$ PREPARE f AS SELECT churn_watch(model => 'm', relation => 'r', key => 'k', allow_deletes => true, reasons => 1),
+	churn_unwatch(model => 'm', relation => 'r') $$, 'watching by named arguments');
+SELECT lives_ok($$ PREPARE g AS SELECT churn_add_alert_rule(model => 'm', condition => 'c', cooldown => '1 h', name => 'n'),
+	churn_drop_alert_rule(model => 'm', name => 'n'), t.alert_id, t.rule_id, t.rule, t.model, t.customer_key, t.version,
+	t.score, t.previous_score, t.band, t.raised_at, t.lsn, t.taken_at, t.taken_by
+	FROM churn_take_alerts(n => 1, model => 'm') t $$, 'alerts by named arguments, and their columns');
 
 --
 -- Settings: defaults, units, contexts.  They exist once the library is loaded.
@@ -290,6 +312,8 @@ SELECT set_eq(
 	$$ VALUES
 	('churn.batch_memory', '32768', 'kB', 'sighup', 'integer', '1024', '1073741823'),
 	('churn.batch_size', '2000', NULL, 'sighup', 'integer', '1', '1000000'),
+	('churn.log_retention', '129600', 'min', 'sighup', 'integer', '0', '2147483647'),
+	('churn.write_unchanged', 'off', NULL, 'sighup', 'bool', NULL, NULL),
 	('churn.max_wal_lag', '4096', 'MB', 'sighup', 'integer', '-1', '2147483647'),
 	('churn.naptime', '5', 'ms', 'sighup', 'integer', '1', '10000'),
 	('churn.default_model', '', NULL, 'user', 'string', NULL, NULL),

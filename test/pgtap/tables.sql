@@ -20,10 +20,11 @@ CREATE TEMP VIEW churn_relations AS
 -- Which relations there are
 --
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
-	'deployments', 'predictions', 'data_issues'], 'the tables of schema churn');
+	'deployments', 'predictions', 'data_issues', 'watches', 'rescans', 'stream_position', 'prediction_log',
+	'errors', 'alert_rules', 'alerts'], 'the tables of schema churn');
 SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
-	'data_issues_issue_id_seq'],
+	'data_issues_issue_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq'],
 	'the sequences of schema churn');
 SELECT set_eq($$ SELECT relname FROM churn_relations WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') $$,
 	$$ SELECT relname FROM pg_class WHERE relnamespace = 'churn'::regnamespace
@@ -60,7 +61,22 @@ INSERT INTO expected_columns VALUES
 	 'lsn pg_lsn, origin text!'),
 	('data_issues', 'issue_id bigint!, model text!, version integer, found_at timestamp with time zone!, '
 	 'source text!, relation text, severity text!, kind text!, feature text, other_feature text, statistic text, '
-	 'value double precision, rows bigint, examples text[], message text!, detail text');
+	 'value double precision, rows bigint, examples text[], message text!, detail text'),
+	('watches', 'model text!, relation text!, key text!, related boolean!, deletes boolean!, reasons integer!, '
+	 'watched_by name!, home text!, created_at timestamp with time zone!'),
+	('rescans', 'model text!, pending text, requests bigint!, version integer, day date, error text, '
+	 'started_at timestamp with time zone, finished_at timestamp with time zone, reason text, rows bigint, written bigint'),
+	('stream_position', 'slot name!, home text!, created_lsn pg_lsn!, lsn pg_lsn!, read_lsn pg_lsn!'),
+	('prediction_log', 'customer_key text!, model text!, version integer!, score double precision!, '
+	 'previous_score double precision, band text!, features real[], scored_at timestamp with time zone!, '
+	 'lsn pg_lsn, origin text!'),
+	('errors', 'error_id bigint!, occurred_at timestamp with time zone!, kind text!, model text, relation text, '
+	 'customer_key text, lsn pg_lsn, sqlstate text, message text!, detail text, hint text'),
+	('alert_rules', 'rule_id integer!, name text!, model text!, condition text!, cooldown interval!, '
+	 'created_by name!, created_at timestamp with time zone!'),
+	('alerts', 'alert_id bigint!, rule_id integer!, rule text!, model text!, customer_key text!, version integer!, '
+	 'score double precision!, previous_score double precision, band text!, raised_at timestamp with time zone!, '
+	 'lsn pg_lsn, taken_at timestamp with time zone, taken_by name');
 SELECT is(
 	(SELECT string_agg(format('%s %s%s', attname, format_type(atttypid, atttypmod),
 							  CASE WHEN attnotnull THEN '!' END), ', ' ORDER BY attnum)
@@ -92,6 +108,15 @@ SELECT col_is_pk('churn', 'deployments', 'deployment_id', 'key of deployments');
 SELECT col_is_pk('churn', 'predictions', ARRAY['customer_key', 'model'],
 	'key of predictions begins with the customer''s');
 SELECT col_is_pk('churn', 'data_issues', 'issue_id', 'key of data_issues');
+SELECT col_is_pk('churn', 'watches', ARRAY['model', 'relation'], 'key of watches');
+SELECT col_is_pk('churn', 'rescans', 'model', 'key of rescans');
+SELECT col_is_pk('churn', 'stream_position', 'slot', 'key of stream_position');
+SELECT col_is_pk('churn', 'errors', 'error_id', 'key of errors');
+SELECT col_is_pk('churn', 'alert_rules', 'rule_id', 'key of alert_rules');
+SELECT col_is_unique('churn', 'alert_rules', ARRAY['model', 'name'], 'names of alert rules are unique in a model');
+SELECT col_is_pk('churn', 'alerts', 'alert_id', 'key of alerts');
+SELECT is((SELECT pg_get_partkeydef(oid) FROM pg_class WHERE oid = 'churn.prediction_log'::regclass),
+	'RANGE (scored_at)', 'the log is partitioned by time');
 SELECT is_empty($$ SELECT conname FROM pg_constraint
 	WHERE connamespace = 'churn'::regnamespace AND contype = 'f' $$,
 	'no foreign keys: pg_restore by several jobs loads tables in any order');
@@ -108,18 +133,23 @@ SELECT is((SELECT array_agg(attname ORDER BY attname) FROM pg_attribute
 SELECT is((SELECT count(*) FROM pg_attribute
 		   WHERE (attrelid, attname) IN (('churn.models'::regclass, 'model_id'),
 										 ('churn.deployments'::regclass, 'deployment_id'),
-										 ('churn.data_issues'::regclass, 'issue_id'))
-			   AND attidentity = 'a'), 3::bigint, 'numbers are given by the server alone');
+										 ('churn.data_issues'::regclass, 'issue_id'),
+										 ('churn.errors'::regclass, 'error_id'),
+										 ('churn.alert_rules'::regclass, 'rule_id'),
+										 ('churn.alerts'::regclass, 'alert_id'))
+			   AND attidentity = 'a'), 6::bigint, 'numbers are given by the server alone');
 
 --
 -- pg_dump carries all state: the rows of each table and the position of each
--- sequence, whole
+-- sequence, whole; but not how far this very server has come.  Partitions of
+-- the log are not the extension's, and are dumped like any table.
 --
 SELECT set_eq(
 	$$ SELECT r.oid::regclass::text, c.condition
 	   FROM pg_extension x, unnest(x.extconfig, x.extcondition) AS c (oid, condition)
 	   JOIN pg_class r ON r.oid = c.oid WHERE x.extname = 'churn' $$,
-	$$ SELECT oid::regclass::text, '' FROM churn_relations WHERE relkind IN ('r', 'S') $$,
+	$$ SELECT oid::regclass::text, '' FROM churn_relations WHERE relkind IN ('r', 'S')
+		AND relname NOT IN ('rescans', 'stream_position') $$,
 	'every table and sequence is dumped as configuration, without a filter');
 
 --
@@ -178,6 +208,20 @@ SELECT lives_ok($$ EXECUTE add_issue(2, 'train', 'notice') $$, 'a harmless one')
 SELECT throws_ok($$ EXECUTE add_issue(1, 'guess', 'notice') $$, '23514', NULL, 'from nowhere else');
 SELECT throws_ok($$ EXECUTE add_issue(1, 'train', 'fatal') $$, '23514', NULL, 'and of no other severity');
 
+PREPARE add_error (text) AS INSERT INTO churn.errors (kind, message) VALUES ($1, 'test');
+SELECT lives_ok(format('EXECUTE add_error(%L)', kind), format('an error of kind %s', kind))
+	FROM unnest('{row,model,batch,slot,watch,alert}'::text[]) AS kind;
+SELECT throws_ok($$ EXECUTE add_error('other') $$, '23514', NULL, 'no other kind');
+SELECT lives_ok($$ INSERT INTO churn.alert_rules (name, model, condition, cooldown, created_by)
+	VALUES ('r', 'a', 'true', '0', 'x'), ('r', 'b', 'true', '0', 'x') $$, 'alert rules');
+SELECT throws_ok($$ INSERT INTO churn.alert_rules (name, model, condition, cooldown, created_by)
+	VALUES ('r', 'a', 'true', '0', 'x') $$, '23505', NULL, 'a name is used once in a model');
+INSERT INTO churn.watches (model, relation, key, related, deletes, reasons, watched_by, home)
+	VALUES ('a', 't', 'k', false, true, 0, 'x', 'elsewhere'), ('b', 't', 'k', false, true, 0, 'x', 'elsewhere');
+INSERT INTO churn.rescans (model) VALUES ('a'), ('b');
+INSERT INTO churn.alerts (rule_id, rule, model, customer_key, version, score, band, raised_at)
+	VALUES (1, 'r', 'a', '1', 1, 0.5, 'low', now());
+
 -- all that belongs to a version or a model goes with it, and nothing else
 SELECT lives_ok($$ EXECUTE add_version('a', 2, 'import', 10) $$, 'another version');
 INSERT INTO churn.features (model, version, position, name, kind) VALUES ('a', 2, 1, 'x', 'number');
@@ -199,6 +243,9 @@ SELECT lives_ok($$ SELECT churn_drop_model('a') $$, 'the model is dropped');
 SELECT is_empty($$ EXECUTE rows_of('a') $$, 'and all of its rows are gone');
 SELECT set_eq('SELECT name FROM churn.models', ARRAY['b'], 'so is the model itself; another stays');
 SELECT isnt_empty($$ SELECT FROM churn.deployments WHERE model = 'b' $$, 'the other''s deployments stay');
+SELECT set_eq($$ SELECT model FROM churn.watches UNION ALL SELECT model FROM churn.rescans
+	UNION ALL SELECT model FROM churn.alert_rules $$, ARRAY['b'], 'watches and alert rules go, too, of that model');
+SELECT isnt_empty($$ SELECT FROM churn.alerts WHERE model = 'a' $$, 'alerts are history');
 
 
 --

@@ -107,7 +107,7 @@ $node->safe_psql('postgres', 'VACUUM FULL customers');
 $node->safe_psql('postgres', 'CREATE INDEX by_tenure ON customers (tenure); CLUSTER customers USING by_tenure');
 $node->safe_psql('postgres', 'REINDEX TABLE customers');
 check('it is rewritten');
-$node->safe_psql('postgres', 'TRUNCATE customers; INSERT INTO customers SELECT * FROM former LIMIT 50');
+$node->safe_psql('postgres', 'BEGIN; TRUNCATE customers; INSERT INTO customers SELECT * FROM churn_sample_customers(50, 9); COMMIT');
 check('it is truncated and filled');
 is(worker_pid($node), $worker, 'one worker did all that');
 is($node->safe_psql('postgres', q{SELECT DISTINCT kind FROM churn.errors}), '', 'without another error');

@@ -1,0 +1,180 @@
+/*
+ * stream_table.c
+ *		Writing rows of our own tables, one after the other.
+ *
+ * The way core's logical replication applies changes: rows are found by index
+ * and written by the executor's functions for single rows, which mind
+ * constraints, triggers and indexes.  Statements over arrays, for the same rows,
+ * took twice the time: of a batch of a few rows most goes into starting them.
+ */
+#include "postgres.h"
+
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "commands/trigger.h"
+#include "nodes/makefuncs.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "features.h"
+#include "stream_table.h"
+
+/*
+ * Opens a table.
+ */
+ChurnTableWriter *
+churn_table_open(Oid relid)
+{
+	ChurnTableWriter *writer = palloc0(sizeof(ChurnTableWriter));
+
+	writer->context = CurrentMemoryContext;
+	writer->relation = table_open(relid, RowExclusiveLock);
+	writer->estate = CreateExecutorState();
+	writer->estate->es_snapshot = GetActiveSnapshot();
+	writer->estate->es_output_cid = GetCurrentCommandId(true);
+	writer->info = makeNode(ResultRelInfo);
+	InitResultRelInfo(writer->info, writer->relation, 0, NULL, 0);
+	ExecOpenIndices(writer->info, false);
+	churn_eval_plan_qual_init(&writer->epq, writer->estate);
+	AfterTriggerBeginQuery();
+	writer->row = MakeSingleTupleTableSlot(RelationGetDescr(writer->relation),
+										   &TTSOpsVirtual);
+	writer->found = table_slot_create(writer->relation, NULL);
+	return writer;
+}
+
+/*
+ * Closes it; what was written stays locked until the transaction ends.
+ */
+void
+churn_table_close(ChurnTableWriter *writer)
+{
+	if (writer->scan != NULL)
+	{
+		index_endscan(writer->scan);
+		index_close(writer->key, AccessShareLock);
+	}
+	ExecDropSingleTupleTableSlot(writer->found);
+	ExecDropSingleTupleTableSlot(writer->row);
+	AfterTriggerEndQuery(writer->estate);
+	EvalPlanQualEnd(&writer->epq);
+	ExecCloseIndices(writer->info);
+	ExecResetTupleTable(writer->estate->es_tupleTable, false);
+	FreeExecutorState(writer->estate);
+	table_close(writer->relation, NoLock);
+}
+
+/*
+ * The index of a column in slots' values.
+ */
+int
+churn_table_column(const ChurnTableWriter *writer, const char *name)
+{
+	int			column = churn_find_column(RelationGetDescr(writer->relation),
+										   name);
+
+	if (column < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table churn.%s does not exist", name,
+						RelationGetRelationName(writer->relation)),
+				 errhint("Drop and create the extension churn.")));
+	return column;
+}
+
+/*
+ * Begins to look for rows.  Everything that is committed or our own is seen:
+ * nobody else writes the table.
+ */
+static void
+begin_scan(ChurnTableWriter *writer)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer->context);
+	int			i;
+
+	(void) RelationGetIndexList(writer->relation);
+	if (!OidIsValid(writer->relation->rd_pkindex))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table churn.%s has no primary key",
+						RelationGetRelationName(writer->relation)),
+				 errhint("Drop and create the extension churn.")));
+	writer->key = index_open(writer->relation->rd_pkindex, AccessShareLock);
+	writer->scan = churn_index_beginscan(writer->relation, writer->key,
+										 SnapshotSelf, 2);
+	for (i = 0; i < 2; i++)
+		ScanKeyEntryInitialize(&writer->keys[i], 0, i + 1,
+							   BTEqualStrategyNumber, InvalidOid,
+							   writer->key->rd_indcollation[i], F_TEXTEQ, 0);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Looks a row up; see stream_table.h.
+ */
+bool
+churn_table_find(ChurnTableWriter *writer, Datum first, Datum second)
+{
+	MemoryContext old;
+	bool		found;
+
+	if (writer->scan == NULL)
+		begin_scan(writer);
+	writer->keys[0].sk_argument = first;
+	writer->keys[1].sk_argument = second;
+	/* what the index allocates when it meets dead entries stays until the end */
+	old = MemoryContextSwitchTo(writer->context);
+	index_rescan(writer->scan, writer->keys, 2, NULL, 0);
+	found = index_getnext_slot(writer->scan, ForwardScanDirection,
+							   writer->found);
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+/*
+ * Begins a row.
+ */
+void
+churn_table_begin_row(ChurnTableWriter *writer)
+{
+	TupleTableSlot *row = writer->row;
+
+	ExecClearTuple(row);
+	memset(row->tts_isnull, true,
+		   sizeof(bool) * row->tts_tupleDescriptor->natts);
+	ExecStoreVirtualTuple(row);
+	ResetPerTupleExprContext(writer->estate);
+}
+
+/*
+ * Inserts the row.
+ */
+void
+churn_table_insert(ChurnTableWriter *writer)
+{
+	ExecSimpleRelationInsert(writer->info, writer->estate, writer->row);
+}
+
+/*
+ * Puts the row in place of the one found.
+ */
+void
+churn_table_update(ChurnTableWriter *writer)
+{
+	ExecSimpleRelationUpdate(writer->info, writer->estate, &writer->epq,
+							 writer->found, writer->row);
+}
+
+/*
+ * Deletes the row found.
+ */
+void
+churn_table_delete(ChurnTableWriter *writer)
+{
+	ExecSimpleRelationDelete(writer->info, writer->estate, &writer->epq,
+							 writer->found);
+}

@@ -1,0 +1,52 @@
+/*
+ * stream_table.h
+ *		Writing rows of our own tables, one after the other.
+ */
+#ifndef CHURN_STREAM_TABLE_H
+#define CHURN_STREAM_TABLE_H
+
+#include "access/genam.h"
+#include "executor/executor.h"
+
+/* A table that is being written.  What it is made of is stream_table.c's. */
+typedef struct ChurnTableWriter
+{
+	MemoryContext context;		/* the current one when it was opened */
+	Relation	relation;
+	EState	   *estate;
+	ResultRelInfo *info;
+	EPQState	epq;
+	TupleTableSlot *row;		/* what is to be written */
+	TupleTableSlot *found;		/* what churn_table_find() found */
+	Relation	key;			/* the primary key's index */
+	IndexScanDesc scan;			/* NULL until something is looked for */
+	ScanKeyData keys[2];
+} ChurnTableWriter;
+
+/* Opens a table of ours by its OID, in the current memory context. */
+extern ChurnTableWriter *churn_table_open(Oid relid);
+extern void churn_table_close(ChurnTableWriter *writer);
+
+/* The index of a column in slots' values; an error if there is none. */
+extern int	churn_table_column(const ChurnTableWriter *writer,
+							   const char *name);
+
+/*
+ * Looks a row up by the first two columns of the primary key, both of type
+ * text, and leaves it in writer->found.  Sees what this transaction wrote.
+ */
+extern bool churn_table_find(ChurnTableWriter *writer, Datum first,
+							 Datum second);
+
+/* Begins a row: writer->row with all values NULL. */
+extern void churn_table_begin_row(ChurnTableWriter *writer);
+
+/*
+ * Inserts writer->row; or puts it in place of the row found; or deletes that.
+ * The caller has become the owner of the table.
+ */
+extern void churn_table_insert(ChurnTableWriter *writer);
+extern void churn_table_update(ChurnTableWriter *writer);
+extern void churn_table_delete(ChurnTableWriter *writer);
+
+#endif							/* CHURN_STREAM_TABLE_H */
