@@ -389,6 +389,7 @@ CREATE TABLE churn.rescans (
 	requests bigint NOT NULL DEFAULT 1,
 	version int,
 	day date,
+	tables oid[],
 	error text,
 	started_at timestamptz,
 	finished_at timestamptz,
@@ -403,6 +404,7 @@ COMMENT ON COLUMN churn.rescans.pending IS 'why a rescan is due, or null';
 COMMENT ON COLUMN churn.rescans.requests IS 'how many times one was asked for';
 COMMENT ON COLUMN churn.rescans.version IS 'version by which all customers were scored last';
 COMMENT ON COLUMN churn.rescans.day IS 'UTC day from which ages of dates were counted then';
+COMMENT ON COLUMN churn.rescans.tables IS 'watched tables, partitions and children at that time';
 COMMENT ON COLUMN churn.rescans.error IS 'why the model can not be scored at present, or null';
 COMMENT ON COLUMN churn.rescans.started_at IS 'when the last finished rescan began';
 COMMENT ON COLUMN churn.rescans.finished_at IS 'when it ended';

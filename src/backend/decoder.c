@@ -315,7 +315,12 @@ take_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		emit(ctx, txn, place, related ? CHURN_ACTION_READ :
 			 CHURN_ACTION_DELETE, old_key, NULL);
 	if (after == NULL)
+	{
+		/* the table has lost what made it tell the key */
+		if (before == NULL && place->watch->deletes)
+			emit(ctx, txn, place, CHURN_ACTION_RESCAN, NULL, NULL);
 		return;
+	}
 	if (key == NULL)
 	{
 		if (!related || unknown)

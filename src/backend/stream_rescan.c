@@ -57,6 +57,7 @@ typedef struct Rescan
 	ChurnWatchedModel *model;
 	int			version;
 	int64		requests;		/* the model's when it began */
+	char	   *watched;		/* so were the model's tables */
 	char	   *reason;
 	uint64		request;		/* a session's, or 0 */
 	int			nreasons;		/* that it wants with each score */
@@ -178,7 +179,8 @@ why_due(const ChurnWatchedModel *model)
 		return model->pending;
 	if (model->broken)
 		return BROKEN;
-	if (model->uses_ages && model->scanned_day != churn_statement_day())
+	if ((model->uses_ages || model->misses_deletes) &&
+		model->scanned_day != churn_statement_day())
 		return NEW_DAY;
 	return NULL;
 }
@@ -217,7 +219,8 @@ churn_rescan_adapt(ChurnWatchSet *set)
 			model->version != NULL && model->version->version == rescan.version)
 		{
 			rescan.model = model;
-			if (model->requests == rescan.requests)
+			if (model->requests == rescan.requests &&
+				strcmp(model->tables, rescan.watched) == 0)
 				model->pending = NULL;	/* it is under way */
 		}
 	}
@@ -295,7 +298,8 @@ has_predictions(const char *model)
 
 /*
  * Begins the rescan of a model.  Where the reason is a new version or day, the
- * stream has missed nothing, and no prediction can be left over.
+ * stream has missed nothing but deletes that do not tell the key, and no other
+ * prediction can be left over.
  */
 static void
 begin_rescan(ChurnWatchedModel *model, const char *reason, uint64 request)
@@ -307,6 +311,7 @@ begin_rescan(ChurnWatchedModel *model, const char *reason, uint64 request)
 	old = MemoryContextSwitchTo(rescan.context);
 	rescan.name = pstrdup(model->name);
 	rescan.reason = pstrdup(reason);
+	rescan.watched = pstrdup(model->tables);
 	MemoryContextSwitchTo(old);
 	rescan.model = model;
 	rescan.version = model->version->version;
@@ -314,8 +319,10 @@ begin_rescan(ChurnWatchedModel *model, const char *reason, uint64 request)
 	rescan.request = request;
 	rescan.started = GetCurrentTimestamp();
 	rescan.day = churn_statement_day();
-	rescan.purges = strcmp(reason, CHURN_NEW_VERSION) != 0 &&
-		strcmp(reason, NEW_DAY) != 0 && has_predictions(model->name);
+	rescan.purges = (model->misses_deletes ||
+					 (strcmp(reason, CHURN_NEW_VERSION) != 0 &&
+					  strcmp(reason, NEW_DAY) != 0)) &&
+		has_predictions(model->name);
 	model->pending = NULL;
 	list_tables();
 }
@@ -451,8 +458,8 @@ static void
 end_rescan(ChurnStreamEntry *entry)
 {
 	Oid			types[] = {TEXTOID, INT4OID, DATEOID, TIMESTAMPTZOID, TEXTOID,
-	INT8OID, INT8OID, INT8OID};
-	Datum		values[8];
+	INT8OID, INT8OID, INT8OID, TEXTOID};
+	Datum		values[9];
 	ChurnRole	saved = churn_role_become_owner();
 
 	values[0] = CStringGetTextDatum(rescan.name);
@@ -463,12 +470,13 @@ end_rescan(ChurnStreamEntry *entry)
 	values[5] = Int64GetDatum(rescan.applied.scored);
 	values[6] = Int64GetDatum(rescan.applied.written);
 	values[7] = Int64GetDatum(rescan.requests);
+	values[8] = CStringGetTextDatum(rescan.watched);
 	SPI_execute_with_args("INSERT INTO churn.rescans AS r (model, version, day,"
-						  " started_at, finished_at, reason, rows, written, requests)"
-						  " VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8)"
+						  " started_at, finished_at, reason, rows, written, requests, tables)"
+						  " VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9::oid[])"
 						  " ON CONFLICT (model) DO UPDATE SET version = $2, day = $3,"
 						  " started_at = $4, finished_at = pg_catalog.clock_timestamp(),"
-						  " reason = $5, rows = $6, written = $7, error = NULL,"
+						  " reason = $5, rows = $6, written = $7, error = NULL, tables = $9::oid[],"
 						  " pending = CASE WHEN r.requests = $8 THEN NULL ELSE r.pending END",
 						  lengthof(types), types, values, NULL, false, 0);
 	churn_role_restore(saved);

@@ -167,35 +167,19 @@ report_state(Worker *worker, ChurnStreamState state)
 }
 
 /*
- * Makes good what a new set shows that was done meanwhile under the old one, if
- * there was one: rows about models that were dropped, and changes of a table
- * that was not to be found or is another one now.
+ * Clears what was written under the old set, if there was one, about models that
+ * the new one no longer has since they were dropped meanwhile.
  */
 static void
-adapt_to(const ChurnWatchSet *old, ChurnWatchSet *set)
+clear_dropped(const ChurnWatchSet *old, const ChurnWatchSet *set)
 {
 	ListCell   *cell;
-	ListCell   *other;
 
 	if (!set->exists)
 		return;
 	foreach(cell, old != NULL ? old->models : NIL)
 		churn_predictions_clear(((ChurnWatchedModel *) lfirst(cell))->name);
 	churn_rescan_clear();
-	foreach(cell, set->watches)
-	{
-		ChurnWatch *watch = lfirst(cell);
-
-		foreach(other, old != NULL ? old->watches : NIL)
-		{
-			const ChurnWatch *before = lfirst(other);
-
-			if (strcmp(watch->model->name, before->model->name) == 0 &&
-				strcmp(watch->relation, before->relation) == 0 &&
-				watch->relid != before->relid && OidIsValid(watch->relid))
-				churn_rescan_request(watch->model, "a table was replaced");
-		}
-	}
 }
 
 /*
@@ -213,7 +197,7 @@ load_set(Worker *worker)
 	(void) churn_stream_probed(worker->entry);
 	begin_work();
 	set = churn_watch_set_load(TopMemoryContext, true);
-	adapt_to(old, set);
+	clear_dropped(old, set);
 	end_work();
 	foreach(cell, set->models)
 	{
