@@ -287,7 +287,14 @@ FROM ($rows) c
 FULL JOIN (SELECT * FROM churn.predictions WHERE model = '$model') p ON p.customer_key = c.key;
 SQL
 	return is($found, '0|0|0|0|t', $name)
-	  || diag('missing | left over | wrong | of an old version | some');
+	  || diag("missing | left over | wrong | of an old version | some\n",
+		$node->safe_psql($options{database} // 'postgres', <<"SQL"));
+SELECT * FROM ($rows) c FULL JOIN (SELECT * FROM churn.predictions WHERE model = '$model') p ON p.customer_key = c.key
+WHERE c.score IS DISTINCT FROM p.score LIMIT 5;
+SELECT pg_current_wal_lsn();
+TABLE churn.rescans;
+TABLE churn.errors;
+SQL
 }
 
 # A test that the log tells every score once, each following the one before,
