@@ -76,11 +76,12 @@ sub train
 	my $params = $options{params} // '{"rounds": 20}';
 	my $promote = $options{promote} // 'always';
 	my $transform = $options{transform} // '{}';
+	my $key = $options{key} ? "'$options{key}'" : 'NULL';
 
 	return $node->safe_psql($options{database} // 'postgres', <<"SQL");
 SET client_min_messages = warning;
 SELECT version FROM churn_train('$table', 'churn', model => '$model',
-	params => '$params', transform => '$transform', algorithm => 'xgboost',
+	key => $key, params => '$params', transform => '$transform', algorithm => 'xgboost',
 	options => '{"folds": 0, "promote": "$promote"}');
 SQL
 }
