@@ -76,11 +76,12 @@ sub train
 	my $params = $options{params} // '{"rounds": 20}';
 	my $promote = $options{promote} // 'always';
 	my $transform = $options{transform} // '{}';
+	my $key = $options{key} ? "'$options{key}'" : 'NULL';
 
 	return $node->safe_psql($options{database} // 'postgres', <<"SQL");
 SET client_min_messages = warning;
 SELECT version FROM churn_train('$table', 'churn', model => '$model',
-	params => '$params', transform => '$transform', algorithm => 'xgboost',
+	key => $key, params => '$params', transform => '$transform', algorithm => 'xgboost',
 	options => '{"folds": 0, "promote": "$promote"}');
 SQL
 }
@@ -287,7 +288,14 @@ FROM ($rows) c
 FULL JOIN (SELECT * FROM churn.predictions WHERE model = '$model') p ON p.customer_key = c.key;
 SQL
 	return is($found, '0|0|0|0|t', $name)
-	  || diag('missing | left over | wrong | of an old version | some');
+	  || diag("missing | left over | wrong | of an old version | some\n",
+		$node->safe_psql($options{database} // 'postgres', <<"SQL"));
+SELECT * FROM ($rows) c FULL JOIN (SELECT * FROM churn.predictions WHERE model = '$model') p ON p.customer_key = c.key
+WHERE c.score IS DISTINCT FROM p.score LIMIT 5;
+SELECT pg_current_wal_lsn();
+TABLE churn.rescans;
+TABLE churn.errors;
+SQL
 }
 
 # A test that the log tells every score once, each following the one before,

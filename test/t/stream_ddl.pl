@@ -78,7 +78,7 @@ $node->safe_psql('postgres', 'UPDATE customers SET paperless_billing = paperless
 model_fails('the key is renamed', qr/customer_id/);
 $node->safe_psql('postgres', 'ALTER TABLE customers RENAME COLUMN id TO customer_id');
 check('and named as before');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM churn.errors WHERE kind NOT IN ('model', 'row')}), 0,
+is($node->safe_psql('postgres', q{SELECT count(*) FROM churn.errors WHERE kind NOT IN ('model', 'row', 'watch')}), 0,
 	'there are no other errors');
 $node->safe_psql('postgres', q{DELETE FROM churn.errors});
 
@@ -105,9 +105,9 @@ $node->safe_psql('postgres', 'BEGIN; CREATE TABLE customers AS SELECT * FROM chu
 check('and made again');
 $node->safe_psql('postgres', 'VACUUM FULL customers');
 $node->safe_psql('postgres', 'CREATE INDEX by_tenure ON customers (tenure); CLUSTER customers USING by_tenure');
-$node->safe_psql('postgres', 'REINDEX TABLE customers');
+$node->safe_psql('postgres', 'BEGIN; LOCK TABLE customers; REINDEX TABLE customers; COMMIT');
 check('it is rewritten');
-$node->safe_psql('postgres', 'BEGIN; TRUNCATE customers; INSERT INTO customers SELECT * FROM churn_sample_customers(50, 9); COMMIT');
+$node->safe_psql('postgres', 'BEGIN; TRUNCATE customers; INSERT INTO customers SELECT * FROM churn_sample_customers(400, 9); COMMIT');
 check('it is truncated and filled');
 is(worker_pid($node), $worker, 'one worker did all that');
 is($node->safe_psql('postgres', q{SELECT DISTINCT kind FROM churn.errors}), '', 'without another error');
@@ -138,7 +138,7 @@ train($node, promote => 'never');
 $node->safe_psql('postgres', q{SELECT churn_watch('m')});
 caught_up($node, 'a model without a version in force is watched');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM churn.predictions'), 0, 'and scores nothing');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM churn.errors'), 0, 'which is no error');
+is($node->safe_psql('postgres', 'SELECT kind, message FROM churn.errors'), '', 'which is no error');
 $node->safe_psql('postgres', q{SELECT churn_promote('m', 1)});
 check('until one is promoted');
 train($node, params => '{"rounds": 10}');
