@@ -151,6 +151,21 @@ if ($node->pg_version >= 17)
 }
 
 #
+# What it needs, taken away
+#
+my $name = $node->safe_psql('postgres', 'SELECT slot FROM churn.stream_status');
+configure(q{shared_preload_libraries = ''});
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$name')");
+change_customers($node, 4);
+$offset = -s $node->logfile;
+configure(q{shared_preload_libraries = 'churn'}, 'wal_level = replica');
+ok($node->poll_query_until('postgres', q{SELECT last_error ~ 'wal_level' FROM churn.stream_status}), 'the status tells of wal_level');
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM churn.errors WHERE message ~ 'wal_level'}), 'so do the errors');
+configure('wal_level = logical');
+caught_up($node, 'with wal_level as before');
+check_predictions($node, 'nothing is missing');
+
+#
 # Another encoding, in a key and in what is shown of an error
 #
 $node->safe_psql('postgres', q{SELECT churn_unwatch('m')});
