@@ -269,6 +269,8 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	char		nulls[2] = {' ', ' '};
 	ChurnModelRow *model;
 	ChurnRole	saved;
+	List	   *names;
+	char	   *schema;
 	Oid			relid;
 	int			count;
 
@@ -286,11 +288,15 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 	{
 		/* a name as the caller would write it, or as it is on record */
-		relid = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(1))),
-								 NoLock, true);
+		names = textToQualifiedNameList(PG_GETARG_TEXT_PP(1));
+		relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock,
+								 true);
 		if (OidIsValid(relid))
-			values[1] = CStringGetTextDatum(churn_qualified_name(get_namespace_name(get_rel_namespace(relid)),
+		{
+			schema = get_namespace_name(get_rel_namespace(relid));
+			values[1] = CStringGetTextDatum(churn_qualified_name(schema,
 																 get_rel_name(relid)));
+		}
 	}
 	saved = churn_role_become_owner();
 	SPI_execute_with_args("DELETE FROM churn.watches WHERE model = $1"

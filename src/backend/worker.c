@@ -509,6 +509,8 @@ apply(Worker *worker)
 	end_work();
 	worker->position = end;
 	worker->commit = XactLastCommitEnd;
+	if (!changed)
+		XLogFlush(worker->commit);	/* nobody else may be writing */
 	churn_debug_point("confirm");
 	if (changed)
 		note_latencies(worker);
@@ -534,7 +536,10 @@ confirm(Worker *worker)
 	}
 	if (worker->confirmed > MyReplicationSlot->data.restart_lsn + 2 * IDLE_ADVANCE &&
 		worker->confirmed > worker->snapshot_at + 2 * IDLE_ADVANCE)
+	{
 		worker->snapshot_at = LogStandbySnapshot();
+		XLogFlush(worker->snapshot_at);
+	}
 }
 
 /*
