@@ -259,6 +259,24 @@ churn_watch(PG_FUNCTION_ARGS)
 }
 
 /*
+ * The name of a table as churn.watches has it, for a name as one would write
+ * it; the same again if there is no such table.
+ */
+static Datum
+recorded_name(text *given)
+{
+	RangeVar   *name = makeRangeVarFromNameList(textToQualifiedNameList(given));
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+	char	   *schema;
+
+	if (!OidIsValid(relid))
+		return PointerGetDatum(given);
+	schema = get_namespace_name(get_rel_namespace(relid));
+	return CStringGetTextDatum(churn_qualified_name(schema,
+													get_rel_name(relid)));
+}
+
+/*
  * churn_unwatch(model text, relation text) -> int
  */
 Datum
@@ -269,7 +287,6 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	char		nulls[2] = {' ', ' '};
 	ChurnModelRow *model;
 	ChurnRole	saved;
-	Oid			relid;
 	int			count;
 
 	if (PG_ARGISNULL(0))
@@ -281,17 +298,9 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	check_model_owner(model);
 	values[0] = CStringGetTextDatum(model->name);
 	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
-	values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+	values[1] = PG_ARGISNULL(1) ? (Datum) 0 :
+		recorded_name(PG_GETARG_TEXT_PP(1));
 	SPI_connect();
-	if (!PG_ARGISNULL(1))
-	{
-		/* a name as the caller would write it, or as it is on record */
-		relid = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(1))),
-								 NoLock, true);
-		if (OidIsValid(relid))
-			values[1] = CStringGetTextDatum(churn_qualified_name(get_namespace_name(get_rel_namespace(relid)),
-																 get_rel_name(relid)));
-	}
 	saved = churn_role_become_owner();
 	SPI_execute_with_args("DELETE FROM churn.watches WHERE model = $1"
 						  " AND ($2 IS NULL OR relation = $2)",

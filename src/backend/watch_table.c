@@ -64,9 +64,13 @@ identity_commands(Relation table, const char *key)
 					  FirstLowInvalidHeapAttributeNumber, primary))
 		return psprintf("ALTER TABLE %s REPLICA IDENTITY DEFAULT;", name);
 	while ((i = bms_next_member(primary, i)) >= 0)
+	{
+		int			column = i + FirstLowInvalidHeapAttributeNumber - 1;
+		Form_pg_attribute attribute = TupleDescAttr(desc, column);
+
 		appendStringInfo(&columns, ", %s",
-						 quote_identifier(NameStr(TupleDescAttr(desc,
-																i + FirstLowInvalidHeapAttributeNumber - 1)->attname)));
+						 quote_identifier(NameStr(attribute->attname)));
+	}
 	index = quote_identifier(makeObjectName(RelationGetRelationName(table),
 											NULL, "churn_key"));
 	return psprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;"
