@@ -47,8 +47,8 @@ typedef struct Count
 } Count;
 
 static MemoryContext kept_context = NULL;
-static List *raised = NIL;	/* to be written */
-static List *counts = NIL;	/* to be notified of */
+static List *raised = NIL;		/* to be written */
+static List *counts = NIL;		/* to be notified of */
 
 /* What evaluate() and compile() work on. */
 typedef struct Attempt

@@ -267,6 +267,7 @@ check_related_key(const ChurnModelRow *model, Relation relation,
 	TupleDesc	desc = RelationGetDescr(relation);
 	Form_pg_attribute ours = TupleDescAttr(desc, churn_find_column(desc, key));
 	ChurnRole	saved;
+	Form_pg_attribute theirs;
 	TupleDesc	source;
 	int			column;
 
@@ -274,7 +275,8 @@ check_related_key(const ChurnModelRow *model, Relation relation,
 	saved = churn_role_become(get_role_oid(model->owner, false));
 	source = source_columns(model);
 	column = churn_find_column(source, model->key);
-	if (column >= 0 && !same_texts(ours, TupleDescAttr(source, column)))
+	theirs = column >= 0 ? TupleDescAttr(source, column) : ours;
+	if (!same_texts(ours, theirs))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("key column \"%s\" of %s is of type %s, but the key of model \"%s\" of type %s",
@@ -282,8 +284,8 @@ check_related_key(const ChurnModelRow *model, Relation relation,
 						format_type_with_typemod(ours->atttypid,
 												 ours->atttypmod),
 						model->name,
-						format_type_with_typemod(TupleDescAttr(source, column)->atttypid,
-												 TupleDescAttr(source, column)->atttypmod)),
+						format_type_with_typemod(theirs->atttypid,
+												 theirs->atttypmod)),
 				 errhint("Give both columns the same type.")));
 	churn_role_restore(saved);
 	SPI_finish();
@@ -341,6 +343,24 @@ churn_watch(PG_FUNCTION_ARGS)
 }
 
 /*
+ * The name of a table as churn.watches has it, for a name as one would write
+ * it; the same again if there is no such table.
+ */
+static Datum
+recorded_name(text *given)
+{
+	RangeVar   *name = makeRangeVarFromNameList(textToQualifiedNameList(given));
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+	char	   *schema;
+
+	if (!OidIsValid(relid))
+		return PointerGetDatum(given);
+	schema = get_namespace_name(get_rel_namespace(relid));
+	return CStringGetTextDatum(churn_qualified_name(schema,
+													get_rel_name(relid)));
+}
+
+/*
  * churn_unwatch(model text, relation text) -> int
  */
 Datum
@@ -351,9 +371,6 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	char		nulls[2] = {' ', ' '};
 	ChurnModelRow *model;
 	ChurnRole	saved;
-	List	   *names;
-	char	   *schema;
-	Oid			relid;
 	int			count;
 
 	if (PG_ARGISNULL(0))
@@ -365,21 +382,9 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	check_model_owner(model);
 	values[0] = CStringGetTextDatum(model->name);
 	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
-	values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+	values[1] = PG_ARGISNULL(1) ? (Datum) 0 :
+		recorded_name(PG_GETARG_TEXT_PP(1));
 	SPI_connect();
-	if (!PG_ARGISNULL(1))
-	{
-		/* a name as the caller would write it, or as it is on record */
-		names = textToQualifiedNameList(PG_GETARG_TEXT_PP(1));
-		relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock,
-								 true);
-		if (OidIsValid(relid))
-		{
-			schema = get_namespace_name(get_rel_namespace(relid));
-			values[1] = CStringGetTextDatum(churn_qualified_name(schema,
-																 get_rel_name(relid)));
-		}
-	}
 	saved = churn_role_become_owner();
 	SPI_execute_with_args("DELETE FROM churn.watches WHERE model = $1"
 						  " AND ($2 IS NULL OR relation = $2)",

@@ -66,9 +66,10 @@ identity_commands(Relation table, const char *key)
 	while ((i = bms_next_member(primary, i)) >= 0)
 	{
 		int			column = i + FirstLowInvalidHeapAttributeNumber - 1;
+		Form_pg_attribute attribute = TupleDescAttr(desc, column);
 
 		appendStringInfo(&columns, ", %s",
-						 quote_identifier(NameStr(TupleDescAttr(desc, column)->attname)));
+						 quote_identifier(NameStr(attribute->attname)));
 	}
 	index = quote_identifier(makeObjectName(RelationGetRelationName(table),
 											NULL, "churn_key"));
