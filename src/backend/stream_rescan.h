@@ -19,8 +19,8 @@ extern void churn_rescan_request(ChurnWatchedModel *model, const char *reason);
 extern void churn_rescan_clear(void);
 
 /*
- * As churn_rescan_request(), since the model cannot be scored; until a rescan succeeds its
- * changes are not scored.
+ * As churn_rescan_request(), since the model cannot be scored; until a rescan
+ * succeeds its changes are not scored.
  */
 extern void churn_rescan_break(ChurnWatchedModel *model,
 							   const ErrorData *error);
