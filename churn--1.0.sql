@@ -389,6 +389,7 @@ CREATE TABLE churn.rescans (
 	requests bigint NOT NULL DEFAULT 1,
 	version int,
 	day date,
+	tables oid[],
 	error text,
 	started_at timestamptz,
 	finished_at timestamptz,
@@ -403,6 +404,7 @@ COMMENT ON COLUMN churn.rescans.pending IS 'why a rescan is due, or null';
 COMMENT ON COLUMN churn.rescans.requests IS 'how many times one was asked for';
 COMMENT ON COLUMN churn.rescans.version IS 'version by which all customers were scored last';
 COMMENT ON COLUMN churn.rescans.day IS 'UTC day from which ages of dates were counted then';
+COMMENT ON COLUMN churn.rescans.tables IS 'watched tables, partitions and children at that time';
 COMMENT ON COLUMN churn.rescans.error IS 'why the model can not be scored at present, or null';
 COMMENT ON COLUMN churn.rescans.started_at IS 'when the last finished rescan began';
 COMMENT ON COLUMN churn.rescans.finished_at IS 'when it ended';
@@ -830,6 +832,8 @@ DECLARE
 	m churn.models := churn.lock_model(churn_drop_model.model);
 BEGIN
 	IF churn_drop_model.version IS NULL THEN
+		-- not in the middle of a batch of the stream worker, or of a rescoring
+		LOCK TABLE churn.predictions IN SHARE ROW EXCLUSIVE MODE;
 		DELETE FROM churn.models x WHERE x.model_id = m.model_id;
 		DELETE FROM churn.model_versions v WHERE v.model = m.name;
 		DELETE FROM churn.features f WHERE f.model = m.name;

@@ -21,6 +21,8 @@ from harness import (Bench, Helper, Session, alone, alternate, more,
 TICKS = os.sysconf("SC_CLK_TCK")
 PROBES = 1000           # customers that pgbench leaves to the probe
 
+PAUSE = 0.02            # seconds between switches, where a week has a minute
+
 # Nearly always another score.
 UPDATE = """\\set number random(%d, :rows)
 \\set tenure random(0, 72)
@@ -506,6 +508,7 @@ def measure_week(bench, stream):
         most = max(most, stream.session.value(
             "SELECT pg_current_wal_lsn() - restart_lsn"
             " FROM pg_replication_slots WHERE plugin = 'churn'"))
+        time.sleep(PAUSE)
     say(f"   {number} switches in {time.monotonic() - start:.0f} s")
     for session in (other, here):
         session.run("DROP TABLE heartbeat")

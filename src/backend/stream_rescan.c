@@ -57,14 +57,15 @@ typedef struct Rescan
 	ChurnWatchedModel *model;
 	int			version;
 	int64		requests;		/* the model's when it began */
+	char	   *watched;		/* so were the model's tables */
 	char	   *reason;
 	uint64		request;		/* a session's, or 0 */
 	int			nreasons;		/* that it wants with each score */
-	List	   *tables;			/* OIDs still to be read; NIL for a query */
+	List	   *tables;			/* OIDs of those being read; NIL for a query */
 	bool		query;			/* the source is to be read as a whole */
-	BlockNumber block;			/* of the first table, next to be read */
-	BlockNumber nblocks;
-	Oid			filenode;		/* of the first table when that was looked at */
+	BlockNumber block;			/* of each table, next to be read */
+	BlockNumber nblocks;		/* of the largest when that was looked at */
+	Oid			filenodes;		/* a hash of theirs then */
 	bool		purges;			/* look for customers that are gone */
 	char	   *last_key;		/* the last that was looked at; NULL before */
 	DateADT		day;
@@ -131,10 +132,15 @@ churn_rescan_clear(void)
 void
 churn_rescan_break(ChurnWatchedModel *model, const ErrorData *error)
 {
-	if (!model->broken)
+	if (model->error == NULL || strcmp(model->error, error->message) != 0)
 	{
 		churn_stream_error_row("model", model->name, model->source_relation,
 							   NULL, InvalidXLogRecPtr, error);
+		model->error = MemoryContextStrdup(GetMemoryChunkContext(model),
+										   error->message);
+	}
+	if (!model->broken)
+	{
 		update_rescans(model, BROKEN, error->message);
 		model->requests++;
 	}
@@ -172,13 +178,14 @@ answer(ChurnStreamEntry *entry, uint64 request, bool failed, int64 written)
 static const char *
 why_due(const ChurnWatchedModel *model)
 {
-	if (model->version == NULL)
+	if (model->champion == 0)
 		return NULL;
 	if (model->pending != NULL)
 		return model->pending;
 	if (model->broken)
 		return BROKEN;
-	if (model->uses_ages && model->scanned_day != churn_statement_day())
+	if ((model->uses_ages || model->misses_deletes) &&
+		model->scanned_day != churn_statement_day())
 		return NEW_DAY;
 	return NULL;
 }
@@ -217,7 +224,8 @@ churn_rescan_adapt(ChurnWatchSet *set)
 			model->version != NULL && model->version->version == rescan.version)
 		{
 			rescan.model = model;
-			if (model->requests == rescan.requests)
+			if (model->requests == rescan.requests &&
+				strcmp(model->tables, rescan.watched) == 0)
 				model->pending = NULL;	/* it is under way */
 		}
 	}
@@ -295,7 +303,8 @@ has_predictions(const char *model)
 
 /*
  * Begins the rescan of a model.  Where the reason is a new version or day, the
- * stream has missed nothing, and no prediction can be left over.
+ * stream has missed nothing but deletes that do not tell the key, and no other
+ * prediction can be left over.
  */
 static void
 begin_rescan(ChurnWatchedModel *model, const char *reason, uint64 request)
@@ -307,6 +316,7 @@ begin_rescan(ChurnWatchedModel *model, const char *reason, uint64 request)
 	old = MemoryContextSwitchTo(rescan.context);
 	rescan.name = pstrdup(model->name);
 	rescan.reason = pstrdup(reason);
+	rescan.watched = pstrdup(model->tables);
 	MemoryContextSwitchTo(old);
 	rescan.model = model;
 	rescan.version = model->version->version;
@@ -314,8 +324,10 @@ begin_rescan(ChurnWatchedModel *model, const char *reason, uint64 request)
 	rescan.request = request;
 	rescan.started = GetCurrentTimestamp();
 	rescan.day = churn_statement_day();
-	rescan.purges = strcmp(reason, CHURN_NEW_VERSION) != 0 &&
-		strcmp(reason, NEW_DAY) != 0 && has_predictions(model->name);
+	rescan.purges = (model->misses_deletes ||
+					 (strcmp(reason, CHURN_NEW_VERSION) != 0 &&
+					  strcmp(reason, NEW_DAY) != 0)) &&
+		has_predictions(model->name);
 	model->pending = NULL;
 	list_tables();
 }
@@ -351,10 +363,45 @@ begin_next(ChurnWatchSet *set, ChurnStreamEntry *entry)
 		if (reason == NULL || (model->not_before != 0 &&
 							   GetCurrentTimestamp() < model->not_before))
 			continue;
+		if (model->version == NULL)
+		{
+			set->stale = true;	/* try to load it again */
+			return false;
+		}
 		begin_rescan(model, reason, 0);
 		return true;
 	}
 	return false;
+}
+
+/*
+ * Finds out how large the largest of the tables is.  Rows of a table that was
+ * rewritten are in other blocks: then all is read from the start again.
+ */
+static void
+measure_tables(void)
+{
+	BlockNumber nblocks = 0;
+	Oid			filenodes = 0;
+	ListCell   *cell;
+
+	foreach(cell, rescan.tables)
+	{
+		Relation	table = try_relation_open(lfirst_oid(cell),
+											  AccessShareLock);
+
+		if (table == NULL)
+			continue;
+		filenodes = filenodes * 31 + table->rd_rel->relfilenode;
+		nblocks = Max(nblocks, RelationGetNumberOfBlocks(table));
+		relation_close(table, NoLock);
+	}
+	if (filenodes != rescan.filenodes || rescan.nblocks == 0)
+	{
+		rescan.block = 0;
+		rescan.nblocks = nblocks;
+	}
+	rescan.filenodes = filenodes;
 }
 
 /*
@@ -364,45 +411,27 @@ begin_next(ChurnWatchSet *set, ChurnStreamEntry *entry)
 static void
 read_part(ChurnTape *tape, MemoryContext context)
 {
-	SPIPlanPtr	plan = NULL;
-	Relation	table;
+	BlockNumber step = Max(STEP_BLOCKS / Max(list_length(rescan.tables), 1),
+						   1);
 	char	   *query;
 
 	if (rescan.query)
 	{
-		churn_apply_query(rescan.model, rescan.model->source_query, &plan, 0,
+		churn_apply_query(rescan.model, rescan.model->source_query, NULL, 0,
 						  context, tape);
 		rescan.query = false;
+		return;
 	}
-	else
-	{
-		table = try_relation_open(linitial_oid(rescan.tables),
-								  AccessShareLock);
-		if (table == NULL)
-		{
-			rescan.tables = list_delete_first(rescan.tables);
-			return;
-		}
-		/* a table that was rewritten has its rows in other blocks */
-		if (rescan.filenode != table->rd_rel->relfilenode)
-			rescan.block = 0;
-		rescan.filenode = table->rd_rel->relfilenode;
-		if (rescan.block == 0)
-			rescan.nblocks = RelationGetNumberOfBlocks(table);
-		query = psprintf("SELECT * FROM ONLY %s"
-						 " WHERE ctid >= '(%u,0)' AND ctid < '(%u,0)'",
-						 churn_relation_name(table),
-						 rescan.block, rescan.block + STEP_BLOCKS);
-		relation_close(table, NoLock);
-		churn_apply_query(rescan.model, query, &plan, 0, context, tape);
-		rescan.block += STEP_BLOCKS;
-		if (rescan.block >= rescan.nblocks)
-		{
-			rescan.tables = list_delete_first(rescan.tables);
-			rescan.block = 0;
-		}
-	}
-	SPI_freeplan(plan);
+	measure_tables();
+	/* through the source, whose owner need not have rights on each of them */
+	query = psprintf("SELECT * FROM %s"
+					 " WHERE ctid >= '(%u,0)' AND ctid < '(%u,0)'",
+					 rescan.model->source_relation,
+					 rescan.block, rescan.block + step);
+	churn_apply_query(rescan.model, query, NULL, 0, context, tape);
+	rescan.block += step;
+	if (rescan.block >= rescan.nblocks)
+		rescan.tables = NIL;
 }
 
 /*
@@ -451,8 +480,8 @@ static void
 end_rescan(ChurnStreamEntry *entry)
 {
 	Oid			types[] = {TEXTOID, INT4OID, DATEOID, TIMESTAMPTZOID, TEXTOID,
-	INT8OID, INT8OID, INT8OID};
-	Datum		values[8];
+	INT8OID, INT8OID, INT8OID, TEXTOID};
+	Datum		values[9];
 	ChurnRole	saved = churn_role_become_owner();
 
 	values[0] = CStringGetTextDatum(rescan.name);
@@ -463,15 +492,17 @@ end_rescan(ChurnStreamEntry *entry)
 	values[5] = Int64GetDatum(rescan.applied.scored);
 	values[6] = Int64GetDatum(rescan.applied.written);
 	values[7] = Int64GetDatum(rescan.requests);
+	values[8] = CStringGetTextDatum(rescan.watched);
 	SPI_execute_with_args("INSERT INTO churn.rescans AS r (model, version, day,"
-						  " started_at, finished_at, reason, rows, written, requests)"
-						  " VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8)"
+						  " started_at, finished_at, reason, rows, written, requests, tables)"
+						  " VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9::oid[])"
 						  " ON CONFLICT (model) DO UPDATE SET version = $2, day = $3,"
 						  " started_at = $4, finished_at = pg_catalog.clock_timestamp(),"
-						  " reason = $5, rows = $6, written = $7, error = NULL,"
+						  " reason = $5, rows = $6, written = $7, error = NULL, tables = $9::oid[],"
 						  " pending = CASE WHEN r.requests = $8 THEN NULL ELSE r.pending END",
 						  lengthof(types), types, values, NULL, false, 0);
 	churn_role_restore(saved);
+	rescan.model->error = NULL;
 	rescan.model->scanned_version = rescan.version;
 	rescan.model->scanned_day = rescan.day;
 }

@@ -33,6 +33,7 @@
 #include "stream_alerts.h"
 #include "stream_caches.h"
 #include "stream_errors.h"
+#include "stream_rescan.h"
 #include "stream_watch.h"
 #include "watch_table.h"
 
@@ -66,7 +67,6 @@ relation_altered(Datum arg, Oid relid)
 	ChurnWatchSet *set = current_set;
 	ChurnWatchedRelation *entry;
 	HASH_SEQ_STATUS status;
-	ListCell   *cell;
 	size_t		i;
 
 	if (set == NULL || churn_caches_switching())
@@ -82,9 +82,7 @@ relation_altered(Datum arg, Oid relid)
 	for (i = 0; i < lengthof(set->configuring); i++)
 		set->stale |= set->configuring[i] == relid;
 	/* any might be the one that is missing */
-	set->stale |= set->lost;
-	foreach(cell, set->watches)
-		set->stale |= ((ChurnWatch *) lfirst(cell))->relid == relid;
+	set->stale |= set->lost || list_member_oid(set->tables, relid);
 	entry = hash_search(set->relations, &relid, HASH_FIND, NULL);
 	if (entry != NULL)
 		entry->valid = false;
@@ -121,11 +119,13 @@ find_model(ChurnWatchSet *set, HeapTuple row, TupleDesc desc)
 	model->pending = SPI_getvalue(row, desc, 14);
 	model->scanned_version = (value = SPI_getvalue(row, desc, 15)) ?
 		atoi(value) : 0;
-	model->broken = SPI_getvalue(row, desc, 17) != NULL;
+	model->error = SPI_getvalue(row, desc, 17);
+	model->broken = model->error != NULL;
 	model->requests = atoll(SPI_getvalue(row, desc, 19));
 	value = SPI_getvalue(row, desc, 16);
 	model->scanned_day = value != NULL ?
 		DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(value))) : 0;
+	model->scanned_tables = SPI_getvalue(row, desc, 20);
 	set->models = lappend(set->models, model);
 	return model;
 }
@@ -143,13 +143,18 @@ read_watches(ChurnWatchSet *set)
 
 	SPI_execute_with_args(
 						  "SELECT w.model, w.relation, w.key, w.related, w.deletes,"
-						  " w.home = $1, pg_catalog.to_regclass(w.relation)::oid, m.champion,"
+						  " w.home = $1,"
+						  " CASE WHEN pg_catalog.pg_has_role(a.oid, c.relowner, 'USAGE')"
+						  " THEN c.oid END, m.champion,"
 						  " m.owner, m.source_query, m.source_relation, m.key, m.model_id,"
 						  " coalesce(r.pending, CASE WHEN r.model IS NULL THEN 'watched' END),"
 						  " r.version, r.day, r.error, w.reasons,"
-						  " coalesce(r.requests, 0) "
+						  " coalesce(r.requests, 0), r.tables "
 						  "FROM churn.watches w JOIN churn.models m ON m.name = w.model"
 						  " LEFT JOIN churn.rescans r ON r.model = w.model "
+						  " LEFT JOIN pg_catalog.pg_class c"
+						  " ON c.oid = pg_catalog.to_regclass(w.relation)"
+						  " LEFT JOIN pg_catalog.pg_roles a ON a.rolname = w.watched_by "
 						  "ORDER BY w.model, w.relation",
 						  1, types, values, NULL, true, 0);
 	old = MemoryContextSwitchTo(set->context);
@@ -173,9 +178,9 @@ read_watches(ChurnWatchSet *set)
 		watch->key = SPI_getvalue(row, desc, 3);
 		watch->related = SPI_getvalue(row, desc, 4)[0] == 't';
 		watch->deletes = SPI_getvalue(row, desc, 5)[0] == 't';
+		watch->model->misses_deletes |= !watch->deletes;
 		relid = SPI_getvalue(row, desc, 7);
 		watch->relid = relid != NULL ? atooid(relid) : InvalidOid;
-		set->lost |= relid == NULL;
 		set->watches = lappend(set->watches, watch);
 		set->nwatches++;
 	}
@@ -256,15 +261,17 @@ complete_model(ChurnWatchSet *set, ChurnWatchedModel *model, bool reports)
 	error = churn_attempt(load_version, model);
 	if (error != NULL)
 	{
-		if (reports && !churn_stream_error_is_known("model", model->name, NULL,
-													error->message))
-			churn_stream_error_row("model", model->name, NULL, NULL,
-								   InvalidXLogRecPtr, error);
+		/* changes go by unscored until it can be loaded */
+		if (reports)
+			churn_rescan_break(model, error);
 	}
 	else if (model->pending == NULL &&
 			 model->scanned_version != model->champion)
 		model->pending = MemoryContextStrdup(set->context,
 											 CHURN_NEW_VERSION);
+	if (model->scanned_tables != NULL &&
+		strcmp(model->scanned_tables, model->tables) != 0)
+		model->pending = MemoryContextStrdup(set->context, CHURN_NEW_TABLES);
 }
 
 /*
@@ -323,8 +330,10 @@ churn_watch_set_load(MemoryContext parent, bool reports)
 	for (i = 0; i < lengthof(tables); i++)
 		set->configuring[i] = get_relname_relid(tables[i], schema);
 	set->exists = true;
+	set->lost = true;			/* what comes while we read counts */
 	saved = churn_role_become_owner();
 	read_watches(set);
+	churn_watch_set_find_tables(set);
 	foreach(cell, set->models)
 		complete_model(set, lfirst(cell), reports);
 	if (reports)
@@ -469,39 +478,41 @@ lacks_needed(TupleDesc desc, const Bitmapset *needed)
 }
 
 /*
- * The table that a table is a partition or a child of, under the snapshot
- * that catalogs are read with at present; InvalidOid if none.
+ * The tables that a table is a partition or a child of, under the snapshot
+ * that catalogs are read with at present.
  */
-static Oid
-parent_of(Oid relid)
+static List *
+parents_of(Oid relid)
 {
 	Relation	inherits = table_open(InheritsRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Oid			parent = InvalidOid;
+	List	   *parents = NIL;
 
 	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(relid));
 	scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, NULL,
 							  1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		parents = lappend_oid(parents,
+							  ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
 	systable_endscan(scan);
 	table_close(inherits, AccessShareLock);
-	return parent;
+	return parents;
 }
 
 /*
  * Adds the places of the watches of one relation, which is the table itself or
- * one above it.
+ * one above it, and of those above.
  */
 static void
 add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 		   TupleDesc desc)
 {
+	List	   *parents;
 	ListCell   *cell;
+	ListCell   *other;
 
 	foreach(cell, set->watches)
 	{
@@ -509,6 +520,13 @@ add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 		ChurnWatchPlace *place;
 
 		if (watch->relid != watched)
+			continue;
+		foreach(other, entry->places)
+		{
+			if (((ChurnWatchPlace *) lfirst(other))->watch == watch)
+				break;			/* a child by more than one way */
+		}
+		if (other != NULL)
 			continue;
 		place = palloc0(sizeof(ChurnWatchPlace));
 		place->watch = watch;
@@ -521,6 +539,10 @@ add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 		}
 		entry->places = lappend(entry->places, place);
 	}
+	parents = parents_of(watched);
+	foreach(cell, parents)
+		add_places(set, entry, lfirst_oid(cell), desc);
+	list_free(parents);
 }
 
 /*
@@ -534,7 +556,6 @@ churn_watch_set_find(ChurnWatchSet *set, Relation relation)
 	ChurnWatchedRelation *entry;
 	MemoryContext old;
 	bool		found;
-	Oid			above;
 	size_t		i;
 
 	entry = hash_search(set->relations, &relid, HASH_ENTER, &found);
@@ -546,8 +567,7 @@ churn_watch_set_find(ChurnWatchSet *set, Relation relation)
 	for (i = 0; i < lengthof(set->configuring); i++)
 		entry->configures |= set->configuring[i] == relid;
 	old = MemoryContextSwitchTo(set->context);
-	for (above = relid; OidIsValid(above); above = parent_of(above))
-		add_places(set, entry, above, RelationGetDescr(relation));
+	add_places(set, entry, relid, RelationGetDescr(relation));
 	MemoryContextSwitchTo(old);
 	if (entry->places != NIL && ++set->nlayouts > MOST_LAYOUTS)
 		set->stale = true;

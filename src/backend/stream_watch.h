@@ -22,6 +22,9 @@
 /* Why a rescan is due after a promotion. */
 #define CHURN_NEW_VERSION	"another version is in force"
 
+/* Why one is due after others than the stream have changed what is watched. */
+#define CHURN_NEW_TABLES	"a table was attached, detached, replaced or renamed"
+
 /* A rule of churn.alert_rules. */
 typedef struct ChurnAlertRule
 {
@@ -56,7 +59,11 @@ typedef struct ChurnWatchedModel
 	int64		requests;		/* so many times it was asked for */
 	int			scanned_version;	/* 0 if never scanned */
 	DateADT		scanned_day;
-	bool		broken;			/* it can not be scored, as recorded there */
+	char	   *scanned_tables; /* as model->tables was; NULL if unknown */
+	char	   *tables;			/* watched, with all below: oid[] as text */
+	bool		misses_deletes; /* they are noticed by rescans alone */
+	bool		broken;			/* it can not be scored */
+	const char *error;			/* the last one on record, or NULL */
 	TimestampTz not_before;		/* when a rescan is tried again, if so */
 	/* customers that are read again instead of scored from the change */
 	XLogRecPtr	reread_until;	/* all, for commits up to this */
@@ -129,6 +136,7 @@ typedef struct ChurnWatchSet
 	List	   *models;			/* of ChurnWatchedModel */
 	List	   *watches;		/* of ChurnWatch */
 	Oid			configuring[3]; /* churn.watches, models, alert_rules */
+	List	   *tables;			/* OIDs of watched tables and all below */
 	HTAB	   *relations;		/* ChurnWatchedRelation by relid */
 	int			nlayouts;		/* made so far, of which some are outdated */
 } ChurnWatchSet;
@@ -140,6 +148,9 @@ typedef struct ChurnWatchSet
  */
 extern ChurnWatchSet *churn_watch_set_load(MemoryContext parent, bool reports);
 extern void churn_watch_set_free(ChurnWatchSet *set);
+
+/* For stream_watch.c: finds the tables of a new set. */
+extern void churn_watch_set_find_tables(ChurnWatchSet *set);
 
 /* What is known of a relation: called for each change, so cheap. */
 extern ChurnWatchedRelation *churn_watch_set_find(ChurnWatchSet *set,

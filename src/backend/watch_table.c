@@ -95,6 +95,18 @@ check_table(Relation table, const char *key, bool deletes)
 				 errmsg("key column \"%s\" of %s does not exist", key,
 						churn_relation_name(table)),
 				 errhint("%s", churn_column_hint(desc, key))));
+	if (table->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a foreign table, whose changes are not in the write-ahead log",
+						RelationGetRelationName(table)),
+				 errhint("Detach it, or score its customers with churn_rescore().")));
+	if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is temporary or unlogged, so its changes are not in the write-ahead log",
+						RelationGetRelationName(table)),
+				 errhint("ALTER TABLE ... SET LOGGED")));
 	if (deletes && table->rd_rel->relkind == RELKIND_RELATION &&
 		!tells_old_key(table, column))
 		ereport(ERROR,

@@ -131,6 +131,7 @@ settle(void)
 		{"search_path", "pg_catalog, pg_temp"},
 		{"synchronous_commit", "off"},
 		{"session_replication_role", "origin"},
+		{"temp_file_limit", "-1"},
 		{"row_security", "on"},
 		{"datestyle", "ISO, YMD"},
 		{"intervalstyle", "postgres"},
@@ -167,35 +168,19 @@ report_state(Worker *worker, ChurnStreamState state)
 }
 
 /*
- * Makes good what a new set shows that was done meanwhile under the old one, if
- * there was one: rows about models that were dropped, and changes of a table
- * that was not to be found or is another one now.
+ * Clears what was written under the old set, if there was one, about models that
+ * the new one no longer has since they were dropped meanwhile.
  */
 static void
-adapt_to(const ChurnWatchSet *old, ChurnWatchSet *set)
+clear_dropped(const ChurnWatchSet *old, const ChurnWatchSet *set)
 {
 	ListCell   *cell;
-	ListCell   *other;
 
 	if (!set->exists)
 		return;
 	foreach(cell, old != NULL ? old->models : NIL)
 		churn_predictions_clear(((ChurnWatchedModel *) lfirst(cell))->name);
 	churn_rescan_clear();
-	foreach(cell, set->watches)
-	{
-		ChurnWatch *watch = lfirst(cell);
-
-		foreach(other, old != NULL ? old->watches : NIL)
-		{
-			const ChurnWatch *before = lfirst(other);
-
-			if (strcmp(watch->model->name, before->model->name) == 0 &&
-				strcmp(watch->relation, before->relation) == 0 &&
-				watch->relid != before->relid && OidIsValid(watch->relid))
-				churn_rescan_request(watch->model, "a table was replaced");
-		}
-	}
 }
 
 /*
@@ -213,7 +198,7 @@ load_set(Worker *worker)
 	(void) churn_stream_probed(worker->entry);
 	begin_work();
 	set = churn_watch_set_load(TopMemoryContext, true);
-	adapt_to(old, set);
+	clear_dropped(old, set);
 	end_work();
 	foreach(cell, set->models)
 	{
@@ -300,12 +285,15 @@ wait_a_while(int milliseconds)
 static void
 wait_while_paused(Worker *worker)
 {
+	bool		dropped = false;
+
 	while (worker->sink.set->nwatches == 0)
 	{
 		if (worker->sink.set->npaused == 0)
 			retire(worker);
-		if (worker->ctx != NULL)
+		if (!dropped)
 			drop_slot(worker);
+		dropped = true;
 		report_state(worker, CHURN_STREAM_PAUSED);
 		wait_a_while(HOUSEKEEPING);
 		load_set(worker);
@@ -333,6 +321,13 @@ take_slot(Worker *worker)
 	{
 		ChurnRole	saved;
 
+		/* what was changed while the slot was made is not in the stream */
+		load_set(worker);
+		if (worker->sink.set->nwatches == 0)
+		{
+			ReplicationSlotRelease();	/* which drops it */
+			return;
+		}
 		begin_work();
 		saved = churn_role_become_owner();
 		churn_position_create(worker->position);
@@ -364,6 +359,33 @@ take_slot(Worker *worker)
 }
 
 /*
+ * Gets the slot, if there is something to watch; until then it waits.
+ */
+static void
+be_ready(Worker *worker)
+{
+	do
+	{
+		wait_while_paused(worker);
+		if (worker->ctx == NULL)
+			take_slot(worker);
+	} while (worker->ctx == NULL);
+}
+
+/*
+ * A position at the start of a page stands for that behind the page's header,
+ * which is what the server says when the next record will begin there.
+ */
+static XLogRecPtr
+beyond_page_header(XLogRecPtr lsn)
+{
+	if (lsn % XLOG_BLCKSZ != 0)
+		return lsn;
+	return lsn + (XLogSegmentOffset(lsn, wal_segment_size) == 0 ?
+				  SizeOfXLogLongPHD : SizeOfXLogShortPHD);
+}
+
+/*
  * Decodes up to the end of the log that is flushed, but no more than a batch;
  * nor beyond a transaction that changed what is watched.  Returns whether
  * there is more.
@@ -390,7 +412,7 @@ decode_records(Worker *worker)
 		if (record == NULL)
 		{
 			/* the end of this record is not flushed yet */
-			XLogBeginRead(reader, reader->EndRecPtr);
+			XLogBeginRead(reader, beyond_page_header(reader->EndRecPtr));
 			return false;
 		}
 		LogicalDecodingProcessRecord(worker->ctx, reader);
@@ -446,19 +468,6 @@ note_latencies(Worker *worker)
 	entry->last_batch = (int) Min(worker->sink.tape->changes, PG_INT32_MAX);
 	entry->batches++;
 	SpinLockRelease(&entry->mutex);
-}
-
-/*
- * A position at the start of a page stands for that behind the page's header,
- * which is what the server says when the next record will begin there.
- */
-static XLogRecPtr
-beyond_page_header(XLogRecPtr lsn)
-{
-	if (lsn % XLOG_BLCKSZ != 0)
-		return lsn;
-	return lsn + (XLogSegmentOffset(lsn, wal_segment_size) == 0 ?
-				  SizeOfXLogLongPHD : SizeOfXLogShortPHD);
 }
 
 /*
@@ -525,6 +534,8 @@ apply(Worker *worker)
 	end_work();
 	worker->position = end;
 	worker->commit = XactLastCommitEnd;
+	if (!changed)
+		XLogFlush(worker->commit);	/* nobody else may be writing */
 	churn_debug_point("confirm");
 	if (changed)
 		note_latencies(worker);
@@ -550,7 +561,10 @@ confirm(Worker *worker)
 	}
 	if (worker->confirmed > MyReplicationSlot->data.restart_lsn + 2 * IDLE_ADVANCE &&
 		worker->confirmed > worker->snapshot_at + 2 * IDLE_ADVANCE)
+	{
 		worker->snapshot_at = LogStandbySnapshot();
+		XLogFlush(worker->snapshot_at);
+	}
 }
 
 /*
@@ -601,9 +615,7 @@ do_round(Worker *worker)
 		churn_stream_probed(worker->entry))
 	{
 		load_set(worker);
-		wait_while_paused(worker);
-		if (worker->ctx == NULL)
-			take_slot(worker);
+		be_ready(worker);
 	}
 	rescanned = !more && churn_rescan_step(&worker->sink, worker->entry,
 										   &worker->total);
@@ -623,9 +635,9 @@ static void
 work(Worker *worker)
 {
 	load_set(worker);
-	wait_while_paused(worker);
 	keep_house(worker);
-	take_slot(worker);
+	be_ready(worker);
+	keep_house(worker);
 	for (;;)
 	{
 		switch (do_round(worker))

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -29,6 +30,8 @@ our @EXPORT = qw(
   check_predictions
   check_history
   no_signs_of_crash
+  start_clients
+  stop_clients
 );
 
 # Makes a server, starts it unless told not to, and creates the extension in
@@ -73,11 +76,12 @@ sub train
 	my $params = $options{params} // '{"rounds": 20}';
 	my $promote = $options{promote} // 'always';
 	my $transform = $options{transform} // '{}';
+	my $key = $options{key} ? "'$options{key}'" : 'NULL';
 
 	return $node->safe_psql($options{database} // 'postgres', <<"SQL");
 SET client_min_messages = warning;
 SELECT version FROM churn_train('$table', 'churn', model => '$model',
-	params => '$params', transform => '$transform', algorithm => 'xgboost',
+	key => $key, params => '$params', transform => '$transform', algorithm => 'xgboost',
 	options => '{"folds": 0, "promote": "$promote"}');
 SQL
 }
@@ -284,7 +288,14 @@ FROM ($rows) c
 FULL JOIN (SELECT * FROM churn.predictions WHERE model = '$model') p ON p.customer_key = c.key;
 SQL
 	return is($found, '0|0|0|0|t', $name)
-	  || diag('missing | left over | wrong | of an old version | some');
+	  || diag("missing | left over | wrong | of an old version | some\n",
+		$node->safe_psql($options{database} // 'postgres', <<"SQL"));
+SELECT * FROM ($rows) c FULL JOIN (SELECT * FROM churn.predictions WHERE model = '$model') p ON p.customer_key = c.key
+WHERE c.score IS DISTINCT FROM p.score LIMIT 5;
+SELECT pg_current_wal_lsn();
+TABLE churn.rescans;
+TABLE churn.errors;
+SQL
 }
 
 # A test that the log tells every score once, each following the one before,
@@ -315,6 +326,51 @@ FROM log LEFT JOIN churn.predictions p ON p.model = '$model' AND p.customer_key 
 SQL
 	return is($found, '0|0|0|0|0|0', $name)
 	  || diag('chain broken | doubled | not the last | not logged | no alert | alert doubled');
+}
+
+# Starts clients that change customers, one at a time, whatever becomes of the
+# table meanwhile.
+sub start_clients
+{
+	my ($node, %options) = @_;
+	my $table = $options{table} // 'customers';
+	my $script = $node->basedir . '/client.sql';
+
+	unlink $script;
+	append_to_file($script, <<"EOC");
+DO \$\$
+DECLARE
+	key text;
+BEGIN
+	SELECT customer_id INTO key FROM $table OFFSET floor(random() * 300) LIMIT 1;
+	IF random() < 0.1 AND (SELECT count(*) > 30 FROM $table) THEN
+		DELETE FROM $table WHERE customer_id = key;
+	ELSIF random() < 0.2 THEN
+		UPDATE $table SET customer_id = 'n' || clock_timestamp() WHERE customer_id = key;
+	ELSE
+		UPDATE $table SET monthly_charges = random() * 100, tenure = (random() * 72)::int WHERE customer_id = key;
+	END IF;
+EXCEPTION WHEN OTHERS THEN
+	NULL;
+END
+\$\$;
+EOC
+	my @command = ('pgbench', '-n', '-c', '2', '-R', '300', '-T', '600', '-f', $script, $node->connstr($options{database} // 'postgres'));
+	local %ENV = $node->_get_env();
+	my $clients = IPC::Run::start(\@command, \undef, '>', \my $out, '2>', \my $err);
+	$node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity
+		WHERE pid <> pg_backend_pid() AND query ~ '^DO'});
+	return $clients;
+}
+
+# Ends them, and waits until the last transaction of theirs has ended.
+sub stop_clients
+{
+	my ($node, $clients) = @_;
+
+	$clients->kill_kill;
+	$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE pid <> pg_backend_pid() AND query ~ '^DO'});
 }
 
 # A test that the server's log tells of no crash but those by kill -9.
