@@ -317,7 +317,7 @@ take_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		emit(ctx, txn, place, related ? CHURN_ACTION_READ :
 			 CHURN_ACTION_DELETE, old_key, NULL);
 	/* has the table lost what made it tell the key? */
-	if (old_key == NULL && place->watch->deletes &&
+	if (old_key == NULL && place->watch->deletes && !place->full &&
 		(after == NULL || before != NULL))
 		emit(ctx, txn, place, CHURN_ACTION_RESCAN, NULL, NULL);
 	if (after == NULL)

@@ -84,6 +84,25 @@ churn_stream_error_is_known(const char *kind, const char *model,
 }
 
 /*
+ * Whether the last row says that a batch failed for the same reason; see
+ * stream_errors.h.
+ */
+bool
+churn_stream_error_repeats(const char *message)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(message)};
+	ChurnRole	saved = churn_role_become_owner();
+
+	SPI_execute_with_args("SELECT FROM (SELECT kind, message FROM churn.errors"
+						  " ORDER BY error_id DESC LIMIT 1) e"
+						  " WHERE kind = 'batch' AND message = $1",
+						  1, types, values, NULL, true, 1);
+	churn_role_restore(saved);
+	return SPI_processed > 0;
+}
+
+/*
  * A row for what is no error of a statement.
  */
 void

@@ -28,4 +28,10 @@ extern void churn_stream_error_text(const char *kind, const char *model,
 									const char *message, const char *detail,
 									const char *hint);
 
+/*
+ * Whether the last row says that a batch failed with that message: a worker
+ * that is started again and again need not say so each time.
+ */
+extern bool churn_stream_error_repeats(const char *message);
+
 #endif							/* CHURN_STREAM_ERRORS_H */

@@ -508,8 +508,9 @@ parents_of(Oid relid)
  */
 static void
 add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
-		   TupleDesc desc)
+		   Relation relation)
 {
+	TupleDesc	desc = RelationGetDescr(relation);
 	List	   *parents;
 	ListCell   *cell;
 	ListCell   *other;
@@ -530,6 +531,8 @@ add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 			continue;
 		place = palloc0(sizeof(ChurnWatchPlace));
 		place->watch = watch;
+		place->full =
+			relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
 		churn_reading_init(&place->reading, watch->model,
 						   CreateTupleDescCopyConstr(desc), watch->key);
 		if (!watch->related)
@@ -541,7 +544,7 @@ add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 	}
 	parents = parents_of(watched);
 	foreach(cell, parents)
-		add_places(set, entry, lfirst_oid(cell), desc);
+		add_places(set, entry, lfirst_oid(cell), relation);
 	list_free(parents);
 }
 
@@ -567,7 +570,7 @@ churn_watch_set_find(ChurnWatchSet *set, Relation relation)
 	for (i = 0; i < lengthof(set->configuring); i++)
 		entry->configures |= set->configuring[i] == relid;
 	old = MemoryContextSwitchTo(set->context);
-	add_places(set, entry, relid, RelationGetDescr(relation));
+	add_places(set, entry, relid, relation);
 	MemoryContextSwitchTo(old);
 	if (entry->places != NIL && ++set->nlayouts > MOST_LAYOUTS)
 		set->stale = true;

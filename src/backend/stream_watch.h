@@ -109,6 +109,7 @@ typedef struct ChurnWatchPlace
 {
 	ChurnWatch *watch;
 	ChurnReading reading;
+	bool		full;			/* its replica identity is the whole row */
 	bool		incomplete;		/* changes never bring all that is needed:
 								 * some is computed when it is read */
 	Bitmapset  *needed;			/* columns without which a row must be read

@@ -267,6 +267,7 @@ check_related_key(const ChurnModelRow *model, Relation relation,
 	TupleDesc	desc = RelationGetDescr(relation);
 	Form_pg_attribute ours = TupleDescAttr(desc, churn_find_column(desc, key));
 	ChurnRole	saved;
+	Form_pg_attribute theirs;
 	TupleDesc	source;
 	int			column;
 
@@ -274,7 +275,8 @@ check_related_key(const ChurnModelRow *model, Relation relation,
 	saved = churn_role_become(get_role_oid(model->owner, false));
 	source = source_columns(model);
 	column = churn_find_column(source, model->key);
-	if (column >= 0 && !same_texts(ours, TupleDescAttr(source, column)))
+	theirs = column >= 0 ? TupleDescAttr(source, column) : ours;
+	if (!same_texts(ours, theirs))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("key column \"%s\" of %s is of type %s, but the key of model \"%s\" of type %s",
@@ -282,8 +284,8 @@ check_related_key(const ChurnModelRow *model, Relation relation,
 						format_type_with_typemod(ours->atttypid,
 												 ours->atttypmod),
 						model->name,
-						format_type_with_typemod(TupleDescAttr(source, column)->atttypid,
-												 TupleDescAttr(source, column)->atttypmod)),
+						format_type_with_typemod(theirs->atttypid,
+												 theirs->atttypmod)),
 				 errhint("Give both columns the same type.")));
 	churn_role_restore(saved);
 	SPI_finish();

@@ -668,8 +668,10 @@ leave_word(Worker *worker, ErrorData *error)
 	PG_TRY();
 	{
 		begin_work();
-		churn_stream_error_row("batch", NULL, NULL, NULL, InvalidXLogRecPtr,
-							   error);
+		if (error->message == NULL ||
+			!churn_stream_error_repeats(error->message))
+			churn_stream_error_row("batch", NULL, NULL, NULL,
+								   InvalidXLogRecPtr, error);
 		end_work();
 	}
 	PG_CATCH();

@@ -76,8 +76,8 @@ watch($node);
 $node->wait_for_log(qr/all replication slots are in use/, $offset);
 ok($node->poll_query_until('postgres', q{SELECT last_error = 'all replication slots are in use' FROM churn.stream_status}),
 	'the status tells that no slot is free');
-ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM churn.errors WHERE kind = 'batch' AND sqlstate = '53400'}),
-	'so does the table of errors');
+$node->wait_for_log(qr/(all replication slots are in use.*){3}/s, $offset);
+is($node->safe_psql('postgres', q{SELECT kind, sqlstate FROM churn.errors}), 'batch|53400', 'so does the table of errors, once');
 like($node->safe_psql('postgres', 'SELECT hint FROM churn.errors LIMIT 1'), qr/max_replication_slots/, 'with a hint');
 $node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('taken')});
 caught_up($node, 'when one is free the stream begins');
@@ -149,6 +149,21 @@ if ($node->pg_version >= 17)
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM churn.errors'), 0, 'without an error');
 	$node->safe_psql('template1', 'ALTER DATABASE postgres RESET ALL');
 }
+
+#
+# What it needs, taken away
+#
+my $name = $node->safe_psql('postgres', 'SELECT slot FROM churn.stream_status');
+configure(q{shared_preload_libraries = ''});
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$name')");
+change_customers($node, 4);
+$offset = -s $node->logfile;
+configure(q{shared_preload_libraries = 'churn'}, 'wal_level = replica');
+ok($node->poll_query_until('postgres', q{SELECT last_error ~ 'wal_level' FROM churn.stream_status}), 'the status tells of wal_level');
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM churn.errors WHERE message ~ 'wal_level'}), 'so do the errors');
+configure('wal_level = logical');
+caught_up($node, 'with wal_level as before');
+check_predictions($node, 'nothing is missing');
 
 #
 # Another encoding, in a key and in what is shown of an error

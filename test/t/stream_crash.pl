@@ -95,9 +95,21 @@ let_go($node, reload => 0);
 $node->restart;
 check('restart');
 
+is($node->safe_psql('postgres', 'TABLE churn.rescans'), $rescans, 'there was no other rescan');
+
+# in the midst of the rescan after a promotion
+train($node, promote => 'never', params => '{"rounds": 5}');
+my $holder = $node->background_psql('postgres', on_error_stop => 0);
+$holder->query_safe('BEGIN; LOCK TABLE customers');
+$node->safe_psql('postgres', q{SELECT churn_promote('m', 2)});
+my $worker = worker_pid($node);
+$node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $worker");
+kill_process($worker);
+eval { $holder->quit };
+check('kill -9 of the worker in a rescan');
+
 is($node->safe_psql('postgres', q{SELECT count(*) FROM churn.errors}), 0, 'none of it is an error');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_replication_slots}), 1, 'there is one slot');
-is($node->safe_psql('postgres', 'TABLE churn.rescans'), $rescans, 'there was no other rescan');
 $node->stop;
 no_signs_of_crash($node);
 done_testing();
