@@ -22,7 +22,7 @@ ALTER TABLE decode_customers DROP note;
 INSERT INTO decode_customers VALUES (2, 2, 2);
 SELECT data FROM pg_logical_slot_get_changes('regress_churn_columns', NULL, NULL);
 
--- types: the table is rewritten, which is no change of its rows
+-- types: the table is rewritten, and all customers are looked at
 ALTER TABLE decode_customers ALTER x TYPE numeric;
 UPDATE decode_customers SET x = 3 WHERE id = 1;
 ALTER TABLE decode_customers ALTER id TYPE bigint;
@@ -67,7 +67,7 @@ ALTER TABLE decode_clients RENAME TO decode_customers;
 UPDATE decode_customers SET x = 13 WHERE id = 'k4';
 SELECT data FROM pg_logical_slot_get_changes('regress_churn_columns', NULL, NULL);
 
--- rewritten without any change
+-- rewritten by VACUUM and CLUSTER, which change nothing
 VACUUM FULL decode_customers;
 CLUSTER decode_customers USING decode_customers_pkey;
 SELECT data FROM pg_logical_slot_get_changes('regress_churn_columns', NULL, NULL);

@@ -32,7 +32,7 @@ ALTER TABLE decode_customers ADD FOREIGN KEY (id) REFERENCES decode_accounts ON 
 DELETE FROM decode_accounts WHERE id = 5;
 SELECT data FROM pg_logical_slot_get_changes('regress_churn_delete', NULL, NULL);
 
--- where the replica identity does not hold the key, a delete says nothing
+-- where the replica identity does not hold the key, all customers are looked at
 ALTER TABLE decode_customers REPLICA IDENTITY NOTHING;
 DELETE FROM decode_customers WHERE id = 6;
 SELECT data FROM pg_logical_slot_get_changes('regress_churn_delete', NULL, NULL);

@@ -33,7 +33,7 @@ UPDATE decode_customers SET x = 0 WHERE id = 11;
 DELETE FROM decode_customers WHERE id = 11;
 SELECT data FROM pg_logical_slot_get_changes('regress_churn_key', NULL, NULL);
 
--- another index is: the primary key does not tell any more
+-- another index is: the primary key does not tell any more, so all are looked at
 ALTER TABLE decode_customers REPLICA IDENTITY USING INDEX decode_customers_email_key;
 UPDATE decode_customers SET id = 12 WHERE id = 2;
 DELETE FROM decode_customers WHERE id = 12;
@@ -47,7 +47,7 @@ UPDATE decode_customers SET email = 'new@example.com' WHERE id = -3;
 DELETE FROM decode_customers WHERE id = -3;
 SELECT data FROM pg_logical_slot_get_changes('regress_churn_key', NULL, NULL);
 
--- nothing is: changes of the key and deletes tell nothing of the old one
+-- nothing is: a change of the key looks like any other, a delete has all looked at
 ALTER TABLE decode_customers REPLICA IDENTITY NOTHING;
 UPDATE decode_customers SET id = 13 WHERE id = -4;
 DELETE FROM decode_customers WHERE id = 13;

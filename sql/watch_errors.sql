@@ -36,6 +36,19 @@ SELECT churn_watch('watch', 'pg_catalog.pg_class', 'oid');
 SELECT churn_watch('watch', 'watch_usage');
 SELECT churn_watch('watch', 'watch_usage', 'custom');
 
+CREATE TABLE watch_typed (customer numeric PRIMARY KEY);
+SELECT churn_watch('watch', 'watch_typed', 'customer');
+CREATE FOREIGN DATA WRAPPER regress_churn_wrapper;
+CREATE SERVER regress_churn_server FOREIGN DATA WRAPPER regress_churn_wrapper;
+CREATE FOREIGN TABLE watch_foreign (id int NOT NULL, x real) SERVER regress_churn_server;
+SELECT churn_watch('watch', 'watch_foreign');
+CREATE TABLE watch_mixed (id int, x real) PARTITION BY RANGE (id);
+CREATE FOREIGN TABLE watch_mixed_1 PARTITION OF watch_mixed FOR VALUES FROM (1) TO (9) SERVER regress_churn_server;
+SELECT churn_watch('watch', 'watch_mixed');
+DROP TABLE watch_mixed, watch_typed;
+DROP FOREIGN TABLE watch_foreign;
+DROP FOREIGN DATA WRAPPER regress_churn_wrapper CASCADE;
+
 -- deletes that would not tell the key, and what the hint says
 SELECT churn_watch('watch', 'watch_usage', 'customer');
 ALTER TABLE watch_usage ADD usage_id int PRIMARY KEY;

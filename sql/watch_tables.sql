@@ -72,7 +72,7 @@ ALTER TABLE table_customers ALTER x TYPE numeric USING x::numeric;
 SELECT churn_wait('60s');
 SELECT * FROM table_predictions;
 
--- deletes that do not tell the key any more
+-- deletes that do not tell the key any more have all customers looked at
 TRUNCATE churn.errors;
 ALTER TABLE table_customers REPLICA IDENTITY NOTHING;
 UPDATE table_customers SET x = 0.5 WHERE id = 6;

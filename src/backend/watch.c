@@ -257,6 +257,15 @@ same_texts(Form_pg_attribute one, Form_pg_attribute other)
 }
 
 /*
+ * The type of a column, for a message.
+ */
+static char *
+type_name(Form_pg_attribute column)
+{
+	return format_type_with_typemod(column->atttypid, column->atttypmod);
+}
+
+/*
  * Complains of a related table whose keys would not be found in the model's
  * source, since they have other texts there.
  */
@@ -280,12 +289,8 @@ check_related_key(const ChurnModelRow *model, Relation relation,
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("key column \"%s\" of %s is of type %s, but the key of model \"%s\" of type %s",
-						key, churn_relation_name(relation),
-						format_type_with_typemod(ours->atttypid,
-												 ours->atttypmod),
-						model->name,
-						format_type_with_typemod(theirs->atttypid,
-												 theirs->atttypmod)),
+						key, churn_relation_name(relation), type_name(ours),
+						model->name, type_name(theirs)),
 				 errhint("Give both columns the same type.")));
 	churn_role_restore(saved);
 	SPI_finish();

@@ -578,7 +578,8 @@ keep_house(Worker *worker)
 	DateADT		today;
 	ChurnRole	saved;
 
-	if (now - worker->housekept < HOUSEKEEPING * INT64CONST(1000))
+	if (worker->sink.set->nwatches == 0 ||
+		now - worker->housekept < HOUSEKEEPING * INT64CONST(1000))
 		return;
 	worker->housekept = now;
 	SetCurrentStatementStartTimestamp();

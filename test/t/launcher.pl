@@ -21,10 +21,22 @@ sub watched_database
 	my ($database) = @_;
 
 	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
+	watch_something($database);
+}
+
+# Creates the extension and watches a table.
+sub watch_something
+{
+	my ($database) = @_;
+
 	$node->safe_psql($database, <<'SQL');
 CREATE EXTENSION churn;
-CREATE TABLE IF NOT EXISTS churn.watches (model text);
-INSERT INTO churn.watches VALUES ('m');
+CREATE TABLE IF NOT EXISTS customers (id int PRIMARY KEY, x real);
+SELECT churn_import('m', convert_to('{"churn": {"format": 1, "features": [{"name": "x", "kind": "number"}]},
+	"components": [{"algorithm": "logistic", "weight": 1, "offset": 0, "kind": "additive", "intercept": 0,
+	"effects": [{"kind": "linear", "slope": 1, "low": -10, "high": 10, "missing": 0, "mean": 0}]}]}', 'UTF8'),
+	source => 'customers', key => 'id');
+SELECT churn_watch('m');
 SQL
 }
 
@@ -48,16 +60,8 @@ sub workers_run_in
 	  or diag("workers run in: " . $node->safe_psql('postgres', $workers));
 }
 
-# The process of the worker of a database.
-sub worker_pid
-{
-	my ($database) = @_;
-	return $node->safe_psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'churn worker' AND datname = '$database'");
-}
-
 # Whether another worker than that process runs in a database by and by.
-sub another_worker
+sub is_another
 {
 	my ($name, $database, $pid) = @_;
 	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity
@@ -70,8 +74,8 @@ my $launcher = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'churn la
 # Where workers run
 #
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM ($launcher) l"), 'the launcher runs');
-is($node->safe_psql('postgres', $workers), '', 'no worker where nothing is watched');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM churn.stream_status'), 0, 'nor a status');
+workers_run_in('no worker where nothing is watched');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM churn.stream_status'), 'nor a status');
 like(error_of($node, 'SELECT churn_wait()'), qr/^55000: nothing is watched in this database/,
 	'and nothing to wait for');
 like(error_of($node, q{SELECT churn_wait('-1 s')}), qr/^22023: timeout must not be negative/, 'a negative wait');
@@ -80,8 +84,12 @@ is($node->safe_psql('postgres', 'SELECT churn_wait(NULL) IS NULL'), 't', 'a wait
 watched_database($_) for qw(one two);
 look_at($_) for qw(one two);
 workers_run_in('workers start where something is watched', 'one', 'two');
-is($node->safe_psql('one', 'SELECT state, pid IS NOT NULL, last_error, latency_p50_ms FROM churn.stream_status'),
-	'streaming|t||', 'the status tells of them');
+is($node->safe_psql('one', q{SELECT churn_wait('1 min')}), 't', 'they catch up');
+ok($node->poll_query_until('one', q{SELECT state = 'streaming' AND pid IS NOT NULL AND last_error IS NULL
+	AND latency_p50_ms IS NULL FROM churn.stream_status}), 'the status tells of them');
+my $blocker = $node->background_psql('one');
+$blocker->query_safe('BEGIN; LOCK churn.predictions');
+$node->safe_psql('one', 'INSERT INTO customers VALUES (1, 1)');
 is($node->safe_psql('one', q{SELECT churn_wait('0.1 s')}), 'f', 'a wait is over in time');
 my $waiter = $node->background_psql('one', on_error_stop => 0);
 my $waiter_pid = $waiter->query_safe('SELECT pg_backend_pid()');
@@ -93,6 +101,9 @@ $waiter->query_until(qr/goes on/, "\\echo goes on\n");
 like($waiter->{stderr}, qr/canceling statement due to user request/, 'at once');
 $waiter->{stderr} = '';
 $waiter->quit;
+$blocker->query_safe('COMMIT');
+$blocker->quit;
+is($node->safe_psql('one', q{SELECT churn_wait('1 min')}), 't', 'another ends as the worker goes on');
 
 $node->restart;
 workers_run_in('after a restart they are back', 'one', 'two');
@@ -100,20 +111,20 @@ workers_run_in('after a restart they are back', 'one', 'two');
 #
 # Ends of all kinds
 #
-my $pid = worker_pid('one');
+my $pid = worker_pid($node, 'one');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
-another_worker('a worker that is told to end is started again', 'one', $pid);
+is_another('a worker that is told to end is started again', 'one', $pid);
 my $old = $node->safe_psql('postgres', $launcher);
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($old)");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM ($launcher) l WHERE pid <> $old");
-$pid = worker_pid('two');
+$pid = worker_pid($node, 'two');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
-another_worker('so is one that another launcher had started', 'two', $pid);
+is_another('so is one that another launcher had started', 'two', $pid);
 
 for my $process ('worker', 'launcher')
 {
 	# the server ends all processes and starts anew
-	my $victim = $process eq 'worker' ? worker_pid('one') : $node->safe_psql('postgres', $launcher);
+	my $victim = $process eq 'worker' ? worker_pid($node, 'one') : $node->safe_psql('postgres', $launcher);
 	my $postmaster = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/ ? $1 : die;
 	my $offset = -s $node->logfile;
 	kill 'KILL', $victim;
@@ -151,10 +162,10 @@ watched_database('forced');
 look_at('forced');
 workers_run_in('one more', 'one', 'two', 'forced');
 my $guest = $node->background_psql('forced', on_error_stop => 0);
-my $pid_before = worker_pid('forced');
+my $pid_before = worker_pid($node, 'forced');
 like(error_of($node, 'DROP DATABASE forced'), qr/^55006: database "forced" is being accessed/,
 	'DROP DATABASE fails for other sessions');
-another_worker('then the worker is back', 'forced', $pid_before);
+is_another('then the worker is back', 'forced', $pid_before);
 my $dropper = $node->background_psql('postgres', on_error_stop => 0);
 my $dropper_pid = $dropper->query_safe('SELECT pg_backend_pid()');
 $dropper->query_until(qr/started/, "\\echo started\nDROP DATABASE forced;\n");
@@ -169,13 +180,13 @@ workers_run_in('no worker is left there', 'one', 'two');
 # A slot that a worker holds would be in the way longest, but only the owner
 # may have it ended.
 $node->safe_psql('postgres', 'CREATE ROLE regress_churn_guest LOGIN');
-$pid = worker_pid('one');
+$pid = worker_pid($node, 'one');
 $node->psql('postgres', $_, extra_params => [ '-U', 'regress_churn_guest' ])
   for 'DROP DATABASE one', 'ALTER DATABASE one RENAME TO mine', 'CREATE DATABASE mine TEMPLATE one',
   'ALTER DATABASE one SET TABLESPACE elsewhere';
 like(error_of($node, 'BEGIN; DROP DATABASE one'), qr/^25001: DROP DATABASE cannot run inside/, 'in a transaction block');
 $node->psql('one', $_) for 'DROP DATABASE one', 'ALTER DATABASE one RENAME TO mine';
-is(worker_pid('one'), $pid, 'commands that cannot work end no worker');
+is(worker_pid($node, 'one'), $pid, 'commands that cannot work end no worker');
 
 #
 # Nothing to watch any more
@@ -183,36 +194,14 @@ is(worker_pid('one'), $pid, 'commands that cannot work end no worker');
 $node->safe_psql('postgres', 'DROP TABLESPACE elsewhere');
 $node->safe_psql('two', 'DROP EXTENSION churn CASCADE');
 workers_run_in('after DROP EXTENSION the worker ends', 'one');
-$node->safe_psql('two', 'CREATE EXTENSION churn; CREATE TABLE IF NOT EXISTS churn.watches (model text);
-	INSERT INTO churn.watches VALUES (1)');
+watch_something('two');
 look_at('two');
 workers_run_in('CREATE EXTENSION and a watch', 'one', 'two');
-$node->safe_psql('two', 'DELETE FROM churn.watches');
+$node->safe_psql('two', q{SELECT churn_unwatch('m')});
 workers_run_in('without watches it ends', 'one');
-is($node->safe_psql('two', 'SELECT count(*) FROM churn.stream_status'), 0, 'and leaves no entry');
-$node->safe_psql('two', 'INSERT INTO churn.watches VALUES (1)');
-
-#
-# The limit of WAL: the worker of these databases has no slot of its own yet,
-# one that is made by hand is taken for it.
-#
-my $oid = $node->safe_psql('postgres', q{SELECT oid FROM pg_database WHERE datname = 'one'});
-SKIP:
-{
-	skip 'the worker has its own slot', 2
-	  if $node->safe_psql('postgres', "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'churn_$oid'") > 0
-	  || $node->psql('one', "SELECT pg_create_logical_replication_slot('churn_$oid', 'churn')") != 0;
-	my $offset = -s $node->logfile;
-	$pid = worker_pid('one');
-	$node->append_conf('postgresql.conf', "churn.max_wal_lag = 0");
-	$node->reload;
-	$node->safe_psql('one', 'CREATE TABLE wal AS SELECT generate_series(1, 1000)');
-	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_replication_slots"), 'the slot is dropped');
-	$node->wait_for_log(qr/dropped replication slot "churn_$oid", which held too much WAL/, $offset);
-	another_worker('and the worker started again', 'one', $pid);
-	$node->append_conf('postgresql.conf', "churn.max_wal_lag = -1");
-	$node->reload;
-}
+ok($node->poll_query_until('two', 'SELECT count(*) = 0 FROM churn.stream_status'), 'and leaves no entry');
+$node->safe_psql('two', q{SELECT churn_watch('m')});
+workers_run_in('and comes again', 'one', 'two');
 
 #
 # No place for a worker
@@ -224,14 +213,13 @@ $node->wait_for_log(qr/no place for a churn worker/, $offset);
 is(scalar(split /\n/, $node->safe_psql('postgres', $workers)), 1, 'one worker finds a place beside the two launchers');
 my ($busy) = split /\n/, $node->safe_psql('postgres', $workers);
 my ($other) = grep { $_ ne $busy } qw(one two);
-$node->safe_psql($busy, 'DELETE FROM churn.watches');
+$node->safe_psql($busy, q{SELECT churn_unwatch('m')});
 workers_run_in('when it ends the other one starts', $other);
 my @warnings = slurp_file($node->logfile, $offset) =~ /no place for a churn worker/g;
 is(@warnings, 1, 'there was one warning');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 8');
 $node->restart;
-$node->safe_psql($busy, 'INSERT INTO churn.watches VALUES (1)');
-look_at($busy);
+$node->safe_psql($busy, q{SELECT churn_watch('m')});
 workers_run_in('with room for both', 'one', 'two');
 
 #
