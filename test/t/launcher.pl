@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 
-use ChurnTest;
+use ChurnTest qw(churn_node error_of let_go make_customers no_panic stop_at train);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -21,11 +21,10 @@ sub watched_database
 	my ($database) = @_;
 
 	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
-	$node->safe_psql($database, <<'SQL');
-CREATE EXTENSION churn;
-CREATE TABLE IF NOT EXISTS churn.watches (model text);
-INSERT INTO churn.watches VALUES ('m');
-SQL
+	$node->safe_psql($database, 'CREATE EXTENSION churn');
+	make_customers($node, 200, database => $database);
+	train($node, database => $database, params => '{"rounds": 5}');
+	$node->safe_psql($database, q{SELECT churn_watch('m')});
 }
 
 # Has the launcher look at a database.
@@ -80,8 +79,9 @@ is($node->safe_psql('postgres', 'SELECT churn_wait(NULL) IS NULL'), 't', 'a wait
 watched_database($_) for qw(one two);
 look_at($_) for qw(one two);
 workers_run_in('workers start where something is watched', 'one', 'two');
-is($node->safe_psql('one', 'SELECT state, pid IS NOT NULL, last_error, latency_p50_ms FROM churn.stream_status'),
-	'streaming|t||', 'the status tells of them');
+ok($node->poll_query_until('one', 'SELECT state, pid IS NOT NULL, last_error, latency_p50_ms FROM churn.stream_status',
+	'streaming|t||'), 'the status tells of them');
+stop_at($node, 'decode', sub { $node->safe_psql('one', 'UPDATE customers SET tenure = 1') });
 is($node->safe_psql('one', q{SELECT churn_wait('0.1 s')}), 'f', 'a wait is over in time');
 my $waiter = $node->background_psql('one', on_error_stop => 0);
 my $waiter_pid = $waiter->query_safe('SELECT pg_backend_pid()');
@@ -93,6 +93,7 @@ $waiter->query_until(qr/goes on/, "\\echo goes on\n");
 like($waiter->{stderr}, qr/canceling statement due to user request/, 'at once');
 $waiter->{stderr} = '';
 $waiter->quit;
+let_go($node);
 
 $node->restart;
 workers_run_in('after a restart they are back', 'one', 'two');
@@ -183,36 +184,14 @@ is(worker_pid('one'), $pid, 'commands that cannot work end no worker');
 $node->safe_psql('postgres', 'DROP TABLESPACE elsewhere');
 $node->safe_psql('two', 'DROP EXTENSION churn CASCADE');
 workers_run_in('after DROP EXTENSION the worker ends', 'one');
-$node->safe_psql('two', 'CREATE EXTENSION churn; CREATE TABLE IF NOT EXISTS churn.watches (model text);
-	INSERT INTO churn.watches VALUES (1)');
-look_at('two');
+$node->safe_psql('two', 'CREATE EXTENSION churn');
+train($node, database => 'two', params => '{"rounds": 5}');
+$node->safe_psql('two', q{SELECT churn_watch('m')});
 workers_run_in('CREATE EXTENSION and a watch', 'one', 'two');
 $node->safe_psql('two', 'DELETE FROM churn.watches');
 workers_run_in('without watches it ends', 'one');
 is($node->safe_psql('two', 'SELECT count(*) FROM churn.stream_status'), 0, 'and leaves no entry');
-$node->safe_psql('two', 'INSERT INTO churn.watches VALUES (1)');
-
-#
-# The limit of WAL: the worker of these databases has no slot of its own yet,
-# one that is made by hand is taken for it.
-#
-my $oid = $node->safe_psql('postgres', q{SELECT oid FROM pg_database WHERE datname = 'one'});
-SKIP:
-{
-	skip 'the worker has its own slot', 2
-	  if $node->safe_psql('postgres', "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'churn_$oid'") > 0
-	  || $node->psql('one', "SELECT pg_create_logical_replication_slot('churn_$oid', 'churn')") != 0;
-	my $offset = -s $node->logfile;
-	$pid = worker_pid('one');
-	$node->append_conf('postgresql.conf', "churn.max_wal_lag = 0");
-	$node->reload;
-	$node->safe_psql('one', 'CREATE TABLE wal AS SELECT generate_series(1, 1000)');
-	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_replication_slots"), 'the slot is dropped');
-	$node->wait_for_log(qr/dropped replication slot "churn_$oid", which held too much WAL/, $offset);
-	another_worker('and the worker started again', 'one', $pid);
-	$node->append_conf('postgresql.conf', "churn.max_wal_lag = -1");
-	$node->reload;
-}
+$node->safe_psql('two', q{SELECT churn_watch('m')});
 
 #
 # No place for a worker
@@ -230,8 +209,7 @@ my @warnings = slurp_file($node->logfile, $offset) =~ /no place for a churn work
 is(@warnings, 1, 'there was one warning');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 8');
 $node->restart;
-$node->safe_psql($busy, 'INSERT INTO churn.watches VALUES (1)');
-look_at($busy);
+$node->safe_psql($busy, q{SELECT churn_watch('m')});
 workers_run_in('with room for both', 'one', 'two');
 
 #
