@@ -832,6 +832,8 @@ DECLARE
 	m churn.models := churn.lock_model(churn_drop_model.model);
 BEGIN
 	IF churn_drop_model.version IS NULL THEN
+		-- not in the middle of a batch of the stream worker, or of a rescoring
+		LOCK TABLE churn.predictions IN SHARE ROW EXCLUSIVE MODE;
 		DELETE FROM churn.models x WHERE x.model_id = m.model_id;
 		DELETE FROM churn.model_versions v WHERE v.model = m.name;
 		DELETE FROM churn.features f WHERE f.model = m.name;

@@ -127,7 +127,7 @@ SELECT DISTINCT kind, model, relation, customer_key, sqlstate, message, detail, 
 -- nothing is watched any more: no worker, no slot, no position
 SELECT churn_unwatch('stream');
 DO $$ BEGIN
-	WHILE EXISTS (SELECT FROM churn.stream_status) OR EXISTS (SELECT FROM pg_replication_slots WHERE plugin = 'churn') LOOP
+	WHILE EXISTS (SELECT FROM churn.stream_status) OR EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database()) LOOP
 		PERFORM pg_sleep(0.01);
 		COMMIT;
 	END LOOP;

@@ -18,6 +18,8 @@
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -35,6 +37,7 @@ typedef struct Decoder
 	ChurnDecoderSink *sink;		/* NULL: print */
 	bool		begun;			/* BEGIN has been printed */
 	bool		configures;		/* this transaction changed what is watched */
+	Oid			rewritten;		/* the table whose rewriting was told last */
 } Decoder;
 
 /*
@@ -79,7 +82,7 @@ start_up(LogicalDecodingContext *ctx, OutputPluginOptions *options,
 		decoder->set = load_set(ctx->context);
 	ctx->output_plugin_private = decoder;
 	options->output_type = OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
-	options->receive_rewrites = false;
+	options->receive_rewrites = true;
 	MemoryContextSwitchTo(old);
 }
 
@@ -114,6 +117,7 @@ begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 
 	decoder->begun = false;
 	decoder->configures = false;
+	decoder->rewritten = InvalidOid;
 }
 
 /*
@@ -286,12 +290,10 @@ complete_tuple(ChurnWatchPlace *place, HeapTuple tuple)
 		value = (struct varlena *) DatumGetPointer(reading->values[i]);
 		if (!VARATT_IS_EXTERNAL(value))
 			continue;
-		if (VARATT_IS_EXTERNAL_ONDISK(value))
-		{
-			if (bms_is_member(i, place->needed))
-				return NULL;
+		if (!bms_is_member(i, place->needed))
 			reading->nulls[i] = true;
-		}
+		else if (VARATT_IS_EXTERNAL_ONDISK(value))
+			return NULL;
 		else
 			reading->values[i] = PointerGetDatum(detoast_external_attr(value));
 	}
@@ -314,13 +316,12 @@ take_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (old_key != NULL && (key == NULL || strcmp(key, old_key) != 0))
 		emit(ctx, txn, place, related ? CHURN_ACTION_READ :
 			 CHURN_ACTION_DELETE, old_key, NULL);
+	/* has the table lost what made it tell the key? */
+	if (old_key == NULL && place->watch->deletes && !place->full &&
+		(after == NULL || before != NULL))
+		emit(ctx, txn, place, CHURN_ACTION_RESCAN, NULL, NULL);
 	if (after == NULL)
-	{
-		/* the table has lost what made it tell the key */
-		if (before == NULL && place->watch->deletes)
-			emit(ctx, txn, place, CHURN_ACTION_RESCAN, NULL, NULL);
 		return;
-	}
 	if (key == NULL)
 	{
 		if (!related || unknown)
@@ -335,6 +336,28 @@ take_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 }
 
 /*
+ * A row was written in the course of rewriting a table, as ALTER TABLE does:
+ * all may be other than they were.  Said once.
+ */
+static void
+take_rewrite(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Oid relid)
+{
+	Decoder    *decoder = ctx->output_plugin_private;
+	Relation	relation;
+	ListCell   *cell;
+
+	if (decoder->rewritten == relid)
+		return;
+	decoder->rewritten = relid;
+	relation = RelationIdGetRelation(relid);
+	if (!RelationIsValid(relation))
+		return;
+	foreach(cell, churn_watch_set_find(watch_set(decoder), relation)->places)
+		emit(ctx, txn, lfirst(cell), CHURN_ACTION_RESCAN, NULL, NULL);
+	RelationClose(relation);
+}
+
+/*
  * A row was inserted, updated or deleted.
  */
 static void
@@ -342,11 +365,16 @@ take_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		 Relation relation, ReorderBufferChange *change)
 {
 	Decoder    *decoder = ctx->output_plugin_private;
-	ChurnWatchedRelation *entry = churn_watch_set_find(watch_set(decoder),
-													   relation);
+	ChurnWatchedRelation *entry;
 	MemoryContext old;
 	ListCell   *cell;
 
+	if (OidIsValid(relation->rd_rel->relrewrite))
+	{
+		take_rewrite(ctx, txn, relation->rd_rel->relrewrite);
+		return;
+	}
+	entry = churn_watch_set_find(watch_set(decoder), relation);
 	decoder->configures |= entry->configures;
 	if (entry->places == NIL)
 		return;

@@ -52,7 +52,7 @@ read_slot(int index, ChurnSlot *copy)
 		copy->restart_lsn = slot->data.restart_lsn;
 		strlcpy(copy->name, NameStr(slot->data.name), NAMEDATALEN);
 		ours = slot->data.database != InvalidOid &&
-			slot->data.persistency == RS_PERSISTENT &&
+			slot->data.persistency != RS_TEMPORARY &&
 			strcmp(NameStr(slot->data.plugin), "churn") == 0;
 		SpinLockRelease(&slot->mutex);
 	}
@@ -88,7 +88,9 @@ drop_slot(const char *name)
 	StartTransactionCommand();
 	PG_TRY();
 	{
-		ReplicationSlotDrop(name, true);
+		/* one that was still being made went with its worker */
+		if (SearchNamedReplicationSlot(name, true) != NULL)
+			ReplicationSlotDrop(name, true);
 		dropped = true;
 		CommitTransactionCommand();
 	}

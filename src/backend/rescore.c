@@ -410,6 +410,8 @@ rescore_here(Rescore *rescore)
 
 	rescore->store = tuplestore_begin_heap(false, false, work_mem);
 	MemoryContextSwitchTo(old);
+	/* a worker may not have seen yet that the model is watched no longer */
+	churn_stream_catch_up();
 	read_source(rescore);
 	saved = churn_role_become_owner();
 	register_scored(rescore);

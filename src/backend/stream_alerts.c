@@ -39,8 +39,16 @@ typedef struct Kept
 	ChurnAlertScore score;
 } Kept;
 
+/* Alerts that a rule raised in this transaction. */
+typedef struct Count
+{
+	int			rule_id;
+	int			alerts;
+} Count;
+
 static MemoryContext kept_context = NULL;
-static List *raised = NIL;
+static List *raised = NIL;		/* to be written */
+static List *counts = NIL;		/* to be notified of */
 
 /* What evaluate() and compile() work on. */
 typedef struct Attempt
@@ -293,35 +301,65 @@ write_alert(const Kept *alert)
 }
 
 /*
- * Writes the alerts that were raised; see stream_alerts.h.
+ * Counts an alert of a rule.
+ */
+static void
+count_alert(int rule_id)
+{
+	MemoryContext old;
+	Count	   *count;
+	ListCell   *cell;
+
+	foreach(cell, counts)
+	{
+		count = lfirst(cell);
+		if (count->rule_id == rule_id)
+		{
+			count->alerts++;
+			return;
+		}
+	}
+	old = MemoryContextSwitchTo(kept_context);
+	count = palloc(sizeof(Count));
+	count->rule_id = rule_id;
+	count->alerts = 1;
+	counts = lappend(counts, count);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Writes the alerts that were
  */
 void
 churn_alerts_write(void)
 {
 	ListCell   *cell;
-	ListCell   *other;
 
 	foreach(cell, raised)
 	{
 		const Kept *alert = lfirst(cell);
-		int			count = 0;
 
-		if (alert->rule == NULL)
-			continue;			/* written along with an earlier one */
-		foreach(other, raised)
-		{
-			Kept	   *same = lfirst(other);
+		if (write_alert(alert))
+			count_alert(alert->rule->rule_id);
+	}
+	raised = NIL;
+}
 
-			if (same->rule != alert->rule)
-				continue;
-			count += write_alert(same);
-			if (same != alert)
-				same->rule = NULL;
-		}
-		if (count > 0)
-			Async_Notify("churn_alerts",
-						 psprintf("{\"rule_id\": %d, \"count\": %d}",
-								  alert->rule->rule_id, count));
+/*
+ * Notifies of what was written; see stream_alerts.h.
+ */
+void
+churn_alerts_notify(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, counts)
+	{
+		const Count *count = lfirst(cell);
+
+		Async_Notify("churn_alerts",
+					 psprintf("{\"rule_id\": %d, \"count\": %d}",
+							  count->rule_id, count->alerts));
 	}
 	churn_alerts_forget();
 }
@@ -333,6 +371,7 @@ void
 churn_alerts_forget(void)
 {
 	raised = NIL;
+	counts = NIL;
 	if (kept_context != NULL)
 		MemoryContextReset(kept_context);
 }

@@ -32,11 +32,13 @@ extern void churn_alerts_look(ChurnReading *reading,
 							  const ChurnAlertScore *score);
 
 /*
- * Writes the alerts that were kept, less those within a cool-down, and
- * notifies; within the present transaction, in which SPI is connected, as the
- * registry's owner.
+ * Writes the alerts that were kept, less those within a cool-down; within the
+ * present transaction, in which SPI is connected, as the registry's owner.
  */
 extern void churn_alerts_write(void);
+
+/* Notifies, once a transaction, of the alerts that were written. */
+extern void churn_alerts_notify(void);
 
 /* Forgets what was kept, after a rolled back transaction. */
 extern void churn_alerts_forget(void);

@@ -38,9 +38,6 @@
 #include "stream_shared.h"
 #include "stream_write.h"
 
-/* If so many customers cannot be read one by one, none of them can. */
-#define TRIED_BEFORE_GIVING_UP	10
-
 /* Bytes of a customer's key: what an index surely takes. */
 #define LONGEST_KEY		1024
 
@@ -98,6 +95,7 @@ typedef struct Chunk
 	Pending    *list;
 	int			n;
 	int			room;
+	Size		bytes;			/* of rows in the list */
 	/* of the model at hand */
 	ChurnWatchedModel *model;
 	ChurnOutcome *outcomes;
@@ -215,6 +213,7 @@ churn_apply_query(ChurnWatchedModel *model, const char *query,
 	};
 	SPIExecuteOptions options = {0};
 	Oid			types[] = {TEXTARRAYOID};
+	SPIPlanPtr	made = plan != NULL ? *plan : NULL;
 	ChurnRole	saved;
 
 	if (!OidIsValid(model->owner))
@@ -227,15 +226,17 @@ churn_apply_query(ChurnWatchedModel *model, const char *query,
 	saved = churn_role_become(model->owner);
 	plan_freely();
 	options.dest = &receiver.pub;
-	if (*plan == NULL)
+	if (made == NULL)
 	{
-		SPIPlanPtr	made = SPI_prepare(query, keys == 0 ? 0 : 1, types);
-
+		made = SPI_prepare(query, keys == 0 ? 0 : 1, types);
 		if (made == NULL)
 			elog(ERROR, "could not prepare the source: %s",
 				 SPI_result_code_string(SPI_result));
-		SPI_keepplan(made);
-		*plan = made;
+		if (plan != NULL)
+		{
+			SPI_keepplan(made);
+			*plan = made;
+		}
 	}
 	if (keys != 0)
 	{
@@ -245,7 +246,7 @@ churn_apply_query(ChurnWatchedModel *model, const char *query,
 		options.params->params[0].pflags = PARAM_FLAG_CONST;
 		options.params->params[0].ptype = TEXTARRAYOID;
 	}
-	SPI_execute_plan_extended(*plan, &options);
+	SPI_execute_plan_extended(made, &options);
 	churn_role_restore(saved);
 	MemoryContextDelete(receiver.row);
 }
@@ -344,6 +345,7 @@ start_chunk(Chunk *chunk)
 	chunk->room = Max(Min(churn_batch_size, 100000), 16);
 	chunk->list = palloc(sizeof(Pending) * chunk->room);
 	chunk->n = 0;
+	chunk->bytes = 0;
 	chunk->customers = customers_create(chunk->context, 256, NULL);
 }
 
@@ -374,6 +376,7 @@ add_change(Chunk *chunk, const ChurnChange *change)
 	pending->lsn = change->lsn;
 	pending->row_length = change->tuple_length;
 	pending->row = NULL;
+	chunk->bytes += change->tuple_length;
 	if (change->tuple_length > 0)
 	{
 		pending->row = MemoryContextAlloc(chunk->context,
@@ -578,7 +581,7 @@ static ErrorData *
 try_to_read(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
 {
 	ReadCustomers read = {chunk, 0, tape};
-	Datum	   *keys = palloc(sizeof(Datum) * nreads);
+	Datum	   *keys = palloc(sizeof(Datum) * Max(nreads, 1));
 	int			i;
 
 	for (i = 0; i < nreads; i++)
@@ -586,47 +589,41 @@ try_to_read(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
 		keys[i] = CStringGetTextDatum(reads[i]->key);
 		reads[i]->action = CHURN_ACTION_DELETE;
 	}
-	read.keys = PointerGetDatum(construct_array(keys, nreads, TEXTOID, -1,
-												false, TYPALIGN_INT));
+	read.keys = nreads == 0 ? PointerGetDatum(construct_empty_array(TEXTOID)) :
+		PointerGetDatum(construct_array(keys, nreads, TEXTOID, -1, false,
+										TYPALIGN_INT));
 	return churn_attempt(read_customers, &read);
 }
 
 /*
  * Reads customers onto the tape, one by one if they cannot be read together;
- * returns false if none of them can be: then it is the model's fault.
+ * returns false if not even none of them can be: then it is the model's fault.
  */
 static bool
 read_onto_tape(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
 {
 	ErrorData  *first = try_to_read(chunk, reads, nreads, tape);
-	ErrorData **errors;
-	int			failed = 0;
 	int			i;
 
 	if (first == NULL)
 		return true;
 	churn_tape_clear(tape);
-	errors = palloc0(sizeof(ErrorData *) * nreads);
-	for (i = 0; i < nreads && nreads > 1; i++)
-	{
-		errors[i] = try_to_read(chunk, &reads[i], 1, tape);
-		failed += errors[i] != NULL;
-		if (failed > i && i == TRIED_BEFORE_GIVING_UP)
-			break;
-	}
-	if (nreads == 1 || failed >= i)
+	if (try_to_read(chunk, reads, 0, tape) != NULL)
 	{
 		churn_rescan_break(chunk->model, first);
 		return false;
 	}
 	for (i = 0; i < nreads; i++)
 	{
-		if (errors[i] == NULL)
+		ErrorData  *error = try_to_read(chunk, &reads[i], 1, tape);
+
+		CHECK_FOR_INTERRUPTS();
+		if (error == NULL)
 			continue;
 		reads[i]->action = CHURN_ACTION_READ;	/* neither row nor gone */
 		churn_stream_error_row("row", chunk->model->name,
 							   chunk->model->source_relation, reads[i]->key,
-							   reads[i]->lsn, errors[i]);
+							   reads[i]->lsn, error);
 	}
 	return true;
 }
@@ -752,6 +749,8 @@ end_chunk(Chunk *chunk)
 			apply_model(chunk, lfirst(cell));
 	}
 	churn_alerts_write();
+	/* the next chunk may meet the same customers */
+	CommandCounterIncrement();
 	MemoryContextReset(chunk->context);
 	start_chunk(chunk);
 	MemoryContextSwitchTo(old);
@@ -786,6 +785,18 @@ report_key(const ChurnChange *change)
 }
 
 /*
+ * Requests a rescan of a model, once however many changes call for it.
+ */
+static void
+request_rescan(List **requested, ChurnWatchedModel *model)
+{
+	if (list_member_ptr(*requested, model))
+		return;
+	*requested = lappend(*requested, model);
+	churn_rescan_request(model, "a table was truncated or rewritten, or changes do not tell the key");
+}
+
+/*
  * Scores what is on the tape and writes it; see stream_apply.h.
  */
 void
@@ -795,6 +806,7 @@ churn_apply(ChurnDecoderSink *sink, ChurnTape *tape, const char *origin,
 	Chunk		chunk = {.sink = sink,.origin = origin,.applied = applied};
 	MemoryContext old;
 	ChurnChange change;
+	List	   *rescans = NIL;
 	ChurnRole	saved = churn_role_become_owner();
 
 	chunk.context = AllocSetContextCreate(CurrentMemoryContext, "churn chunk",
@@ -808,17 +820,18 @@ churn_apply(ChurnDecoderSink *sink, ChurnTape *tape, const char *origin,
 		CHECK_FOR_INTERRUPTS();
 		applied->changes++;
 		if (change.action == CHURN_ACTION_RESCAN)
-			churn_rescan_request(change.reading->model,
-								 "a table was truncated or keys are missing");
+			request_rescan(&rescans, change.reading->model);
 		else if (change.key_length == 0 || change.key_length > LONGEST_KEY + 1)
 			report_key(&change);
 		else
 			add_change(&chunk, &change);
-		if (chunk.n == chunk.room)
+		if (chunk.n == chunk.room ||
+			chunk.bytes > (Size) churn_batch_memory * 1024)
 			end_chunk(&chunk);
 	}
 	if (chunk.n > 0)
 		end_chunk(&chunk);
+	churn_alerts_notify();
 	MemoryContextDelete(chunk.context);
 	churn_role_restore(saved);
 }

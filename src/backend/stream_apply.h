@@ -36,8 +36,8 @@ extern void churn_apply_passed(ChurnWatchSet *set, XLogRecPtr position);
 
 /*
  * Runs a query as the model's owner with at most one parameter, a text array
- * of keys (0 for none), and puts the rows on the tape to be scored.  With a
- * plan of NULL the query is prepared, and kept in *plan.
+ * of keys (0 for none), and puts the rows on the tape to be scored.  The query
+ * is prepared unless *plan is not NULL, and kept there if plan is not NULL.
  */
 extern void churn_apply_query(ChurnWatchedModel *model, const char *query,
 							  struct _SPI_plan **plan, Datum keys,

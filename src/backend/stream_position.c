@@ -25,6 +25,7 @@
 #include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
+#include "utils/varlena.h"
 
 #include "compat.h"
 #include "role.h"
@@ -92,6 +93,8 @@ read_position(void)
 	return position;
 }
 
+static const char *const foreign_slot = "the replication slot is somebody else's";
+
 /*
  * What is wrong with the slot, for a position; NULL if nothing is.
  */
@@ -110,7 +113,7 @@ find_fault(const ReplicationSlot *slot, const Position *position)
 		return "the server invalidated the replication slot";
 	if (data.database != MyDatabaseId ||
 		strcmp(NameStr(data.plugin), "churn") != 0)
-		return "the replication slot is somebody else's";
+		return foreign_slot;
 	if (!position->found)
 		return "the position is unknown";
 	if (data.confirmed_flush > position->lsn ||
@@ -127,9 +130,19 @@ static void
 allow_plugin(void)
 {
 	const char *list = GetConfigOption("output_plugin_libraries", true, false);
+	List	   *names;
+	ListCell   *cell;
 
-	if (list == NULL || strstr(list, "churn") != NULL)
+	if (list == NULL)
 		return;
+	if (SplitIdentifierString(pstrdup(list), ',', &names))
+	{
+		foreach(cell, names)
+		{
+			if (strcmp(lfirst(cell), "churn") == 0)
+				return;
+		}
+	}
 	SetConfigOption("output_plugin_libraries",
 					list[0] != '\0' ? psprintf("%s, churn", list) : "churn",
 					PGC_SUSET, PGC_S_SESSION);
@@ -206,6 +219,11 @@ churn_position_take(ChurnStreamEntry *entry, XLogRecPtr *lsn,
 		read_until = position.read;
 		return;
 	}
+	if (*why == foreign_slot)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("replication slot \"%s\" is somebody else's", name),
+				 errhint("Live rescoring needs that name in this database: drop the slot.")));
 	if (slot != NULL)
 		ReplicationSlotDrop(name, false);
 	wait_for_old_transactions(entry);

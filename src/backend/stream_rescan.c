@@ -61,11 +61,11 @@ typedef struct Rescan
 	char	   *reason;
 	uint64		request;		/* a session's, or 0 */
 	int			nreasons;		/* that it wants with each score */
-	List	   *tables;			/* OIDs still to be read; NIL for a query */
+	List	   *tables;			/* OIDs of those being read; NIL for a query */
 	bool		query;			/* the source is to be read as a whole */
-	BlockNumber block;			/* of the first table, next to be read */
-	BlockNumber nblocks;
-	Oid			filenode;		/* of the first table when that was looked at */
+	BlockNumber block;			/* of each table, next to be read */
+	BlockNumber nblocks;		/* of the largest when that was looked at */
+	Oid			filenodes;		/* a hash of theirs then */
 	bool		purges;			/* look for customers that are gone */
 	char	   *last_key;		/* the last that was looked at; NULL before */
 	DateADT		day;
@@ -132,10 +132,15 @@ churn_rescan_clear(void)
 void
 churn_rescan_break(ChurnWatchedModel *model, const ErrorData *error)
 {
-	if (!model->broken)
+	if (model->error == NULL || strcmp(model->error, error->message) != 0)
 	{
 		churn_stream_error_row("model", model->name, model->source_relation,
 							   NULL, InvalidXLogRecPtr, error);
+		model->error = MemoryContextStrdup(GetMemoryChunkContext(model),
+										   error->message);
+	}
+	if (!model->broken)
+	{
 		update_rescans(model, BROKEN, error->message);
 		model->requests++;
 	}
@@ -173,7 +178,7 @@ answer(ChurnStreamEntry *entry, uint64 request, bool failed, int64 written)
 static const char *
 why_due(const ChurnWatchedModel *model)
 {
-	if (model->version == NULL)
+	if (model->champion == 0)
 		return NULL;
 	if (model->pending != NULL)
 		return model->pending;
@@ -358,10 +363,45 @@ begin_next(ChurnWatchSet *set, ChurnStreamEntry *entry)
 		if (reason == NULL || (model->not_before != 0 &&
 							   GetCurrentTimestamp() < model->not_before))
 			continue;
+		if (model->version == NULL)
+		{
+			set->stale = true;	/* try to load it again */
+			return false;
+		}
 		begin_rescan(model, reason, 0);
 		return true;
 	}
 	return false;
+}
+
+/*
+ * Finds out how large the largest of the tables is.  Rows of a table that was
+ * rewritten are in other blocks: then all is read from the start again.
+ */
+static void
+measure_tables(void)
+{
+	BlockNumber nblocks = 0;
+	Oid			filenodes = 0;
+	ListCell   *cell;
+
+	foreach(cell, rescan.tables)
+	{
+		Relation	table = try_relation_open(lfirst_oid(cell),
+											  AccessShareLock);
+
+		if (table == NULL)
+			continue;
+		filenodes = filenodes * 31 + table->rd_rel->relfilenode;
+		nblocks = Max(nblocks, RelationGetNumberOfBlocks(table));
+		relation_close(table, NoLock);
+	}
+	if (filenodes != rescan.filenodes || rescan.nblocks == 0)
+	{
+		rescan.block = 0;
+		rescan.nblocks = nblocks;
+	}
+	rescan.filenodes = filenodes;
 }
 
 /*
@@ -371,45 +411,27 @@ begin_next(ChurnWatchSet *set, ChurnStreamEntry *entry)
 static void
 read_part(ChurnTape *tape, MemoryContext context)
 {
-	SPIPlanPtr	plan = NULL;
-	Relation	table;
+	BlockNumber step = Max(STEP_BLOCKS / Max(list_length(rescan.tables), 1),
+						   1);
 	char	   *query;
 
 	if (rescan.query)
 	{
-		churn_apply_query(rescan.model, rescan.model->source_query, &plan, 0,
+		churn_apply_query(rescan.model, rescan.model->source_query, NULL, 0,
 						  context, tape);
 		rescan.query = false;
+		return;
 	}
-	else
-	{
-		table = try_relation_open(linitial_oid(rescan.tables),
-								  AccessShareLock);
-		if (table == NULL)
-		{
-			rescan.tables = list_delete_first(rescan.tables);
-			return;
-		}
-		/* a table that was rewritten has its rows in other blocks */
-		if (rescan.filenode != table->rd_rel->relfilenode)
-			rescan.block = 0;
-		rescan.filenode = table->rd_rel->relfilenode;
-		if (rescan.block == 0)
-			rescan.nblocks = RelationGetNumberOfBlocks(table);
-		query = psprintf("SELECT * FROM ONLY %s"
-						 " WHERE ctid >= '(%u,0)' AND ctid < '(%u,0)'",
-						 churn_relation_name(table),
-						 rescan.block, rescan.block + STEP_BLOCKS);
-		relation_close(table, NoLock);
-		churn_apply_query(rescan.model, query, &plan, 0, context, tape);
-		rescan.block += STEP_BLOCKS;
-		if (rescan.block >= rescan.nblocks)
-		{
-			rescan.tables = list_delete_first(rescan.tables);
-			rescan.block = 0;
-		}
-	}
-	SPI_freeplan(plan);
+	measure_tables();
+	/* through the source, whose owner need not have rights on each of them */
+	query = psprintf("SELECT * FROM %s"
+					 " WHERE ctid >= '(%u,0)' AND ctid < '(%u,0)'",
+					 rescan.model->source_relation,
+					 rescan.block, rescan.block + step);
+	churn_apply_query(rescan.model, query, NULL, 0, context, tape);
+	rescan.block += step;
+	if (rescan.block >= rescan.nblocks)
+		rescan.tables = NIL;
 }
 
 /*
@@ -480,6 +502,7 @@ end_rescan(ChurnStreamEntry *entry)
 						  " pending = CASE WHEN r.requests = $8 THEN NULL ELSE r.pending END",
 						  lengthof(types), types, values, NULL, false, 0);
 	churn_role_restore(saved);
+	rescan.model->error = NULL;
 	rescan.model->scanned_version = rescan.version;
 	rescan.model->scanned_day = rescan.day;
 }

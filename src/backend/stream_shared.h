@@ -186,6 +186,9 @@ extern bool churn_stream_next_request(ChurnStreamEntry *entry,
 extern void churn_stream_finish_request(ChurnStreamEntry *entry, uint64 id,
 										bool failed, int64 written);
 
+/* Waits until the worker, if one runs, has applied all WAL there is now. */
+extern void churn_stream_catch_up(void);
+
 /* Name of the slot of a database, in a static buffer: churn_ and its OID. */
 extern const char *churn_stream_slot_name(Oid database);
 

@@ -281,6 +281,40 @@ entry_at_work(void)
 }
 
 /*
+ * Waits until the worker of this database, if one runs, has applied all WAL
+ * there is now; so it writes nothing more that it does not know to be watched
+ * no longer.
+ */
+void
+churn_stream_catch_up(void)
+{
+	static uint32 wait_event = 0;
+	ChurnStreamEntry *entry;
+	XLogRecPtr	target;
+	bool		behind = true;
+
+	if (RecoveryInProgress() || !churn_stream_available())
+		return;
+	entry = churn_stream_entry(MyDatabaseId, false);
+	if (entry == NULL)
+		return;
+	target = churn_stream_wal_end();
+	ConditionVariablePrepareToSleep(&entry->moved);
+	for (;;)
+	{
+		SpinLockAcquire(&entry->mutex);
+		behind = entry->database == MyDatabaseId && entry->pid != 0 &&
+			entry->applied < target;
+		SpinLockRelease(&entry->mutex);
+		if (!behind)
+			break;
+		ConditionVariableSleep(&entry->moved,
+							   churn_wait_event("ChurnWait", &wait_event));
+	}
+	ConditionVariableCancelSleep();
+}
+
+/*
  * churn_wait(timeout): waits until all WAL there is now has been rescored;
  * false if that takes longer.
  */

@@ -46,7 +46,7 @@ spill(ChurnTape *tape)
 		MemoryContextSwitchTo(old);
 	}
 	BufFileWrite(tape->file, tape->buffer, tape->used);
-	tape->in_file = tape->changes;
+	tape->spilled = tape->changes;
 	tape->used = 0;
 }
 
@@ -98,6 +98,7 @@ void
 churn_tape_rewind(ChurnTape *tape)
 {
 	tape->read = 0;
+	tape->in_file = tape->spilled;
 	if (tape->file != NULL && BufFileSeek(tape->file, 0, 0L, SEEK_SET) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
@@ -170,6 +171,7 @@ churn_tape_clear(ChurnTape *tape)
 	if (tape->file != NULL)
 		BufFileClose(tape->file);
 	tape->file = NULL;
+	tape->spilled = 0;
 	tape->in_file = 0;
 	tape->used = 0;
 	tape->read = 0;

@@ -44,7 +44,8 @@ typedef struct ChurnTape
 	Size		used;
 	Size		read;			/* of the buffer, by churn_tape_next() */
 	BufFile    *file;			/* what came before the buffer, or NULL */
-	uint64		in_file;		/* changes in the file that are unread */
+	uint64		spilled;		/* changes in the file */
+	uint64		in_file;		/* of them unread */
 	char	   *scratch;		/* a change from the file */
 	Size		scratch_size;
 	uint64		changes;

@@ -33,6 +33,7 @@
 #include "stream_alerts.h"
 #include "stream_caches.h"
 #include "stream_errors.h"
+#include "stream_rescan.h"
 #include "stream_watch.h"
 #include "watch_table.h"
 
@@ -118,7 +119,8 @@ find_model(ChurnWatchSet *set, HeapTuple row, TupleDesc desc)
 	model->pending = SPI_getvalue(row, desc, 14);
 	model->scanned_version = (value = SPI_getvalue(row, desc, 15)) ?
 		atoi(value) : 0;
-	model->broken = SPI_getvalue(row, desc, 17) != NULL;
+	model->error = SPI_getvalue(row, desc, 17);
+	model->broken = model->error != NULL;
 	model->requests = atoll(SPI_getvalue(row, desc, 19));
 	value = SPI_getvalue(row, desc, 16);
 	model->scanned_day = value != NULL ?
@@ -141,13 +143,18 @@ read_watches(ChurnWatchSet *set)
 
 	SPI_execute_with_args(
 						  "SELECT w.model, w.relation, w.key, w.related, w.deletes,"
-						  " w.home = $1, pg_catalog.to_regclass(w.relation)::oid, m.champion,"
+						  " w.home = $1,"
+						  " CASE WHEN pg_catalog.pg_has_role(a.oid, c.relowner, 'USAGE')"
+						  " THEN c.oid END, m.champion,"
 						  " m.owner, m.source_query, m.source_relation, m.key, m.model_id,"
 						  " coalesce(r.pending, CASE WHEN r.model IS NULL THEN 'watched' END),"
 						  " r.version, r.day, r.error, w.reasons,"
 						  " coalesce(r.requests, 0), r.tables "
 						  "FROM churn.watches w JOIN churn.models m ON m.name = w.model"
 						  " LEFT JOIN churn.rescans r ON r.model = w.model "
+						  " LEFT JOIN pg_catalog.pg_class c"
+						  " ON c.oid = pg_catalog.to_regclass(w.relation)"
+						  " LEFT JOIN pg_catalog.pg_roles a ON a.rolname = w.watched_by "
 						  "ORDER BY w.model, w.relation",
 						  1, types, values, NULL, true, 0);
 	old = MemoryContextSwitchTo(set->context);
@@ -254,10 +261,9 @@ complete_model(ChurnWatchSet *set, ChurnWatchedModel *model, bool reports)
 	error = churn_attempt(load_version, model);
 	if (error != NULL)
 	{
-		if (reports && !churn_stream_error_is_known("model", model->name, NULL,
-													error->message))
-			churn_stream_error_row("model", model->name, NULL, NULL,
-								   InvalidXLogRecPtr, error);
+		/* changes go by unscored until it can be loaded */
+		if (reports)
+			churn_rescan_break(model, error);
 	}
 	else if (model->pending == NULL &&
 			 model->scanned_version != model->champion)
@@ -502,8 +508,9 @@ parents_of(Oid relid)
  */
 static void
 add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
-		   TupleDesc desc)
+		   Relation relation)
 {
+	TupleDesc	desc = RelationGetDescr(relation);
 	List	   *parents;
 	ListCell   *cell;
 	ListCell   *other;
@@ -524,6 +531,8 @@ add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 			continue;
 		place = palloc0(sizeof(ChurnWatchPlace));
 		place->watch = watch;
+		place->full =
+			relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
 		churn_reading_init(&place->reading, watch->model,
 						   CreateTupleDescCopyConstr(desc), watch->key);
 		if (!watch->related)
@@ -535,7 +544,7 @@ add_places(ChurnWatchSet *set, ChurnWatchedRelation *entry, Oid watched,
 	}
 	parents = parents_of(watched);
 	foreach(cell, parents)
-		add_places(set, entry, lfirst_oid(cell), desc);
+		add_places(set, entry, lfirst_oid(cell), relation);
 	list_free(parents);
 }
 
@@ -561,7 +570,7 @@ churn_watch_set_find(ChurnWatchSet *set, Relation relation)
 	for (i = 0; i < lengthof(set->configuring); i++)
 		entry->configures |= set->configuring[i] == relid;
 	old = MemoryContextSwitchTo(set->context);
-	add_places(set, entry, relid, RelationGetDescr(relation));
+	add_places(set, entry, relid, relation);
 	MemoryContextSwitchTo(old);
 	if (entry->places != NIL && ++set->nlayouts > MOST_LAYOUTS)
 		set->stale = true;

@@ -62,7 +62,8 @@ typedef struct ChurnWatchedModel
 	char	   *scanned_tables; /* as model->tables was; NULL if unknown */
 	char	   *tables;			/* watched, with all below: oid[] as text */
 	bool		misses_deletes; /* they are noticed by rescans alone */
-	bool		broken;			/* it can not be scored, as recorded there */
+	bool		broken;			/* it can not be scored */
+	const char *error;			/* the last one on record, or NULL */
 	TimestampTz not_before;		/* when a rescan is tried again, if so */
 	/* customers that are read again instead of scored from the change */
 	XLogRecPtr	reread_until;	/* all, for commits up to this */
@@ -108,6 +109,7 @@ typedef struct ChurnWatchPlace
 {
 	ChurnWatch *watch;
 	ChurnReading reading;
+	bool		full;			/* its replica identity is the whole row */
 	bool		incomplete;		/* changes never bring all that is needed:
 								 * some is computed when it is read */
 	Bitmapset  *needed;			/* columns without which a row must be read

@@ -160,12 +160,6 @@ open_watched(const ChurnModelRow *model, const char *name)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table",
 						RelationGetRelationName(relation))));
-	if (relation->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is temporary or unlogged, so its changes are not in the write-ahead log",
-						RelationGetRelationName(relation)),
-				 errhint("ALTER TABLE ... SET LOGGED")));
 	return relation;
 }
 
@@ -207,6 +201,94 @@ write_watch(const ChurnModelRow *model, const char *relation, const char *key,
 						  1, types, values, NULL, false, 0);
 	SPI_finish();
 	churn_role_restore(saved);
+}
+
+/*
+ * The columns of a model's source.
+ */
+static TupleDesc
+source_columns(const ChurnModelRow *model)
+{
+	SPIPlanPtr	plan = SPI_prepare(model->source_query, 0, NULL);
+	CachedPlanSource *source;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the source: %s",
+			 SPI_result_code_string(SPI_result));
+	source = linitial(SPI_plan_get_plan_sources(plan));
+	return CreateTupleDescCopy(source->resultDesc);
+}
+
+/*
+ * Complains of a cool-down that cannot be counted back from now.
+ */
+static void
+check_cooldown(const Interval *cooldown)
+{
+	double		days = cooldown->month * (double) DAYS_PER_MONTH +
+	cooldown->day + cooldown->time / (double) USECS_PER_DAY;
+
+	if (days < 0 || days > LONGEST_COOLDOWN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cooldown must be between 0 and %d days",
+						LONGEST_COOLDOWN)));
+	/* so must be what it is made of */
+	(void) DirectFunctionCall2(timestamptz_mi_interval,
+							   TimestampTzGetDatum(GetCurrentTimestamp()),
+							   IntervalPGetDatum(cooldown));
+}
+
+/*
+ * Whether equal keys of two columns have the same text.
+ */
+static bool
+same_texts(Form_pg_attribute one, Form_pg_attribute other)
+{
+	Oid			a = getBaseType(one->atttypid);
+	Oid			b = getBaseType(other->atttypid);
+
+#define IS_INTEGER(type) \
+	((type) == INT2OID || (type) == INT4OID || (type) == INT8OID)
+#define IS_TEXT(type) ((type) == TEXTOID || (type) == VARCHAROID)
+	if (IS_INTEGER(a) || IS_TEXT(a))
+		return IS_INTEGER(a) ? IS_INTEGER(b) : IS_TEXT(b);
+	return a == b && one->atttypmod == other->atttypmod;
+}
+
+/*
+ * Complains of a related table whose keys would not be found in the model's
+ * source, since they have other texts there.
+ */
+static void
+check_related_key(const ChurnModelRow *model, Relation relation,
+				  const char *key)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	Form_pg_attribute ours = TupleDescAttr(desc, churn_find_column(desc, key));
+	ChurnRole	saved;
+	Form_pg_attribute theirs;
+	TupleDesc	source;
+	int			column;
+
+	SPI_connect();
+	saved = churn_role_become(get_role_oid(model->owner, false));
+	source = source_columns(model);
+	column = churn_find_column(source, model->key);
+	theirs = column >= 0 ? TupleDescAttr(source, column) : ours;
+	if (!same_texts(ours, theirs))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("key column \"%s\" of %s is of type %s, but the key of model \"%s\" of type %s",
+						key, churn_relation_name(relation),
+						format_type_with_typemod(ours->atttypid,
+												 ours->atttypmod),
+						model->name,
+						format_type_with_typemod(theirs->atttypid,
+												 theirs->atttypmod)),
+				 errhint("Give both columns the same type.")));
+	churn_role_restore(saved);
+	SPI_finish();
 }
 
 /*
@@ -252,10 +334,30 @@ churn_watch(PG_FUNCTION_ARGS)
 						model->name, model->key, key),
 				 errhint("Leave out key to watch the model's own source.")));
 	churn_watch_table_check(relation, key, deletes);
+	if (related)
+		check_related_key(model, relation, key);
 	write_watch(model, qualified, key, related, deletes, reasons);
 	relation_close(relation, NoLock);
 	churn_stream_probe_at_commit();
 	PG_RETURN_VOID();
+}
+
+/*
+ * The name of a table as churn.watches has it, for a name as one would write
+ * it; the same again if there is no such table.
+ */
+static Datum
+recorded_name(text *given)
+{
+	RangeVar   *name = makeRangeVarFromNameList(textToQualifiedNameList(given));
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+	char	   *schema;
+
+	if (!OidIsValid(relid))
+		return PointerGetDatum(given);
+	schema = get_namespace_name(get_rel_namespace(relid));
+	return CStringGetTextDatum(churn_qualified_name(schema,
+													get_rel_name(relid)));
 }
 
 /*
@@ -269,9 +371,6 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	char		nulls[2] = {' ', ' '};
 	ChurnModelRow *model;
 	ChurnRole	saved;
-	List	   *names;
-	char	   *schema;
-	Oid			relid;
 	int			count;
 
 	if (PG_ARGISNULL(0))
@@ -283,21 +382,9 @@ churn_unwatch(PG_FUNCTION_ARGS)
 	check_model_owner(model);
 	values[0] = CStringGetTextDatum(model->name);
 	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
-	values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+	values[1] = PG_ARGISNULL(1) ? (Datum) 0 :
+		recorded_name(PG_GETARG_TEXT_PP(1));
 	SPI_connect();
-	if (!PG_ARGISNULL(1))
-	{
-		/* a name as the caller would write it, or as it is on record */
-		names = textToQualifiedNameList(PG_GETARG_TEXT_PP(1));
-		relid = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock,
-								 true);
-		if (OidIsValid(relid))
-		{
-			schema = get_namespace_name(get_rel_namespace(relid));
-			values[1] = CStringGetTextDatum(churn_qualified_name(schema,
-																 get_rel_name(relid)));
-		}
-	}
 	saved = churn_role_become_owner();
 	SPI_execute_with_args("DELETE FROM churn.watches WHERE model = $1"
 						  " AND ($2 IS NULL OR relation = $2)",
@@ -313,42 +400,6 @@ churn_unwatch(PG_FUNCTION_ARGS)
 				(errmsg("model \"%s\" has no such watch", model->name),
 				 errhint("The table churn.watches lists them.")));
 	PG_RETURN_INT32(count);
-}
-
-/*
- * The columns of a model's source.
- */
-static TupleDesc
-source_columns(const ChurnModelRow *model)
-{
-	SPIPlanPtr	plan = SPI_prepare(model->source_query, 0, NULL);
-	CachedPlanSource *source;
-
-	if (plan == NULL)
-		elog(ERROR, "could not prepare the source: %s",
-			 SPI_result_code_string(SPI_result));
-	source = linitial(SPI_plan_get_plan_sources(plan));
-	return CreateTupleDescCopy(source->resultDesc);
-}
-
-/*
- * Complains of a cool-down that cannot be counted back from now.
- */
-static void
-check_cooldown(const Interval *cooldown)
-{
-	double		days = cooldown->month * (double) DAYS_PER_MONTH +
-	cooldown->day + cooldown->time / (double) USECS_PER_DAY;
-
-	if (days < 0 || days > LONGEST_COOLDOWN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cooldown must be between 0 and %d days",
-						LONGEST_COOLDOWN)));
-	/* so must be what it is made of */
-	(void) DirectFunctionCall2(timestamptz_mi_interval,
-							   TimestampTzGetDatum(GetCurrentTimestamp()),
-							   IntervalPGetDatum(cooldown));
 }
 
 /*

@@ -66,9 +66,10 @@ identity_commands(Relation table, const char *key)
 	while ((i = bms_next_member(primary, i)) >= 0)
 	{
 		int			column = i + FirstLowInvalidHeapAttributeNumber - 1;
+		Form_pg_attribute attribute = TupleDescAttr(desc, column);
 
 		appendStringInfo(&columns, ", %s",
-						 quote_identifier(NameStr(TupleDescAttr(desc, column)->attname)));
+						 quote_identifier(NameStr(attribute->attname)));
 	}
 	index = quote_identifier(makeObjectName(RelationGetRelationName(table),
 											NULL, "churn_key"));
@@ -94,6 +95,18 @@ check_table(Relation table, const char *key, bool deletes)
 				 errmsg("key column \"%s\" of %s does not exist", key,
 						churn_relation_name(table)),
 				 errhint("%s", churn_column_hint(desc, key))));
+	if (table->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a foreign table, whose changes are not in the write-ahead log",
+						RelationGetRelationName(table)),
+				 errhint("Detach it, or score its customers with churn_rescore().")));
+	if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is temporary or unlogged, so its changes are not in the write-ahead log",
+						RelationGetRelationName(table)),
+				 errhint("ALTER TABLE ... SET LOGGED")));
 	if (deletes && table->rd_rel->relkind == RELKIND_RELATION &&
 		!tells_old_key(table, column))
 		ereport(ERROR,

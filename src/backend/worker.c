@@ -131,6 +131,7 @@ settle(void)
 		{"search_path", "pg_catalog, pg_temp"},
 		{"synchronous_commit", "off"},
 		{"session_replication_role", "origin"},
+		{"temp_file_limit", "-1"},
 		{"row_security", "on"},
 		{"datestyle", "ISO, YMD"},
 		{"intervalstyle", "postgres"},
@@ -284,12 +285,15 @@ wait_a_while(int milliseconds)
 static void
 wait_while_paused(Worker *worker)
 {
+	bool		dropped = false;
+
 	while (worker->sink.set->nwatches == 0)
 	{
 		if (worker->sink.set->npaused == 0)
 			retire(worker);
-		if (worker->ctx != NULL)
+		if (!dropped)
 			drop_slot(worker);
+		dropped = true;
 		report_state(worker, CHURN_STREAM_PAUSED);
 		wait_a_while(HOUSEKEEPING);
 		load_set(worker);
@@ -317,6 +321,13 @@ take_slot(Worker *worker)
 	{
 		ChurnRole	saved;
 
+		/* what was changed while the slot was made is not in the stream */
+		load_set(worker);
+		if (worker->sink.set->nwatches == 0)
+		{
+			ReplicationSlotRelease();	/* which drops it */
+			return;
+		}
 		begin_work();
 		saved = churn_role_become_owner();
 		churn_position_create(worker->position);
@@ -348,6 +359,33 @@ take_slot(Worker *worker)
 }
 
 /*
+ * Gets the slot, if there is something to watch; until then it waits.
+ */
+static void
+be_ready(Worker *worker)
+{
+	do
+	{
+		wait_while_paused(worker);
+		if (worker->ctx == NULL)
+			take_slot(worker);
+	} while (worker->ctx == NULL);
+}
+
+/*
+ * A position at the start of a page stands for that behind the page's header,
+ * which is what the server says when the next record will begin there.
+ */
+static XLogRecPtr
+beyond_page_header(XLogRecPtr lsn)
+{
+	if (lsn % XLOG_BLCKSZ != 0)
+		return lsn;
+	return lsn + (XLogSegmentOffset(lsn, wal_segment_size) == 0 ?
+				  SizeOfXLogLongPHD : SizeOfXLogShortPHD);
+}
+
+/*
  * Decodes up to the end of the log that is flushed, but no more than a batch;
  * nor beyond a transaction that changed what is watched.  Returns whether
  * there is more.
@@ -374,7 +412,7 @@ decode_records(Worker *worker)
 		if (record == NULL)
 		{
 			/* the end of this record is not flushed yet */
-			XLogBeginRead(reader, reader->EndRecPtr);
+			XLogBeginRead(reader, beyond_page_header(reader->EndRecPtr));
 			return false;
 		}
 		LogicalDecodingProcessRecord(worker->ctx, reader);
@@ -430,19 +468,6 @@ note_latencies(Worker *worker)
 	entry->last_batch = (int) Min(worker->sink.tape->changes, PG_INT32_MAX);
 	entry->batches++;
 	SpinLockRelease(&entry->mutex);
-}
-
-/*
- * A position at the start of a page stands for that behind the page's header,
- * which is what the server says when the next record will begin there.
- */
-static XLogRecPtr
-beyond_page_header(XLogRecPtr lsn)
-{
-	if (lsn % XLOG_BLCKSZ != 0)
-		return lsn;
-	return lsn + (XLogSegmentOffset(lsn, wal_segment_size) == 0 ?
-				  SizeOfXLogLongPHD : SizeOfXLogShortPHD);
 }
 
 /*
@@ -590,9 +615,7 @@ do_round(Worker *worker)
 		churn_stream_probed(worker->entry))
 	{
 		load_set(worker);
-		wait_while_paused(worker);
-		if (worker->ctx == NULL)
-			take_slot(worker);
+		be_ready(worker);
 	}
 	rescanned = !more && churn_rescan_step(&worker->sink, worker->entry,
 										   &worker->total);
@@ -612,9 +635,9 @@ static void
 work(Worker *worker)
 {
 	load_set(worker);
-	wait_while_paused(worker);
 	keep_house(worker);
-	take_slot(worker);
+	be_ready(worker);
+	keep_house(worker);
 	for (;;)
 	{
 		switch (do_round(worker))
