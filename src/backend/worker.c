@@ -635,7 +635,6 @@ static void
 work(Worker *worker)
 {
 	load_set(worker);
-	keep_house(worker);
 	be_ready(worker);
 	keep_house(worker);
 	for (;;)
