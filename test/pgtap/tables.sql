@@ -64,7 +64,7 @@ INSERT INTO expected_columns VALUES
 	 'value double precision, rows bigint, examples text[], message text!, detail text'),
 	('watches', 'model text!, relation text!, key text!, related boolean!, deletes boolean!, reasons integer!, '
 	 'watched_by name!, home text!, created_at timestamp with time zone!'),
-	('rescans', 'model text!, pending text, requests bigint!, version integer, day date, error text, '
+	('rescans', 'model text!, pending text, requests bigint!, version integer, day date, tables oid[], error text, '
 	 'started_at timestamp with time zone, finished_at timestamp with time zone, reason text, rows bigint, written bigint'),
 	('stream_position', 'slot name!, home text!, created_lsn pg_lsn!, lsn pg_lsn!, read_lsn pg_lsn!'),
 	('prediction_log', 'customer_key text!, model text!, version integer!, score double precision!, '
