@@ -10,12 +10,15 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "tcop/dest.h"
@@ -118,6 +121,38 @@ typedef struct RowReceiver
 	ChurnTape  *tape;
 	ChurnReading *reading;
 } RowReceiver;
+
+/*
+ * Begins a transaction; see stream_apply.h.
+ */
+void
+churn_work_begin(void)
+{
+	Oid			schema;
+	Oid			predictions;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SPI_connect();
+	schema = get_namespace_oid("churn", true);
+	predictions = OidIsValid(schema) ?
+		get_relname_relid("predictions", schema) : InvalidOid;
+	if (OidIsValid(predictions))
+		LockRelationOid(predictions, RowExclusiveLock);
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+/*
+ * Commits it.
+ */
+void
+churn_work_end(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+}
 
 /*
  * DestReceiver's start: how the rows are read.  The way is kept with the model,

@@ -18,6 +18,14 @@ typedef struct ChurnApplied
 } ChurnApplied;
 
 /*
+ * A transaction of the stream worker in which SPI is connected.  It locks
+ * churn.predictions before anything else, as churn_drop_model() does, so that
+ * the two do not wait for each other.
+ */
+extern void churn_work_begin(void);
+extern void churn_work_end(void);
+
+/*
  * Scores what is on the tape and writes it, as the registry's owner, within the
  * present transaction, in which SPI is connected.  Many changes of one
  * customer cost one score.  A customer that cannot be scored is reported in

@@ -609,10 +609,7 @@ churn_rescan_step(ChurnDecoderSink *sink, ChurnStreamEntry *entry,
 
 	if (!anything_to_do(sink, entry))
 		return false;
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
+	churn_work_begin();
 	if (rescan.context != NULL && rescan.model == NULL)
 	{
 		request = rescan.request;
@@ -632,9 +629,7 @@ churn_rescan_step(ChurnDecoderSink *sink, ChurnStreamEntry *entry,
 		applied->scored += rescan.applied.scored - before.scored;
 		applied->written += rescan.applied.written - before.written;
 	}
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
+	churn_work_end();
 	if (ended)
 	{
 		request = rescan.request;

@@ -14,6 +14,7 @@
 #include "access/tableam.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -87,8 +88,8 @@ churn_table_column(const ChurnTableWriter *writer, const char *name)
 }
 
 /*
- * Begins to look for rows.  Everything that is committed or our own is seen:
- * nobody else writes the table.
+ * Begins to look for rows.  Everything that is committed or our own is seen,
+ * and what others are about: they write the table only where they drop a model.
  */
 static void
 begin_scan(ChurnTableWriter *writer)
@@ -104,8 +105,9 @@ begin_scan(ChurnTableWriter *writer)
 						RelationGetRelationName(writer->relation)),
 				 errhint("Drop and create the extension churn.")));
 	writer->key = index_open(writer->relation->rd_pkindex, AccessShareLock);
+	InitDirtySnapshot(writer->dirty);
 	writer->scan = churn_index_beginscan(writer->relation, writer->key,
-										 SnapshotSelf, 2);
+										 &writer->dirty, 2);
 	for (i = 0; i < 2; i++)
 		ScanKeyEntryInitialize(&writer->keys[i], 0, i + 1,
 							   BTEqualStrategyNumber, InvalidOid,
@@ -120,6 +122,7 @@ bool
 churn_table_find(ChurnTableWriter *writer, Datum first, Datum second)
 {
 	MemoryContext old;
+	TransactionId other;
 	bool		found;
 
 	if (writer->scan == NULL)
@@ -128,9 +131,18 @@ churn_table_find(ChurnTableWriter *writer, Datum first, Datum second)
 	writer->keys[1].sk_argument = second;
 	/* what the index allocates when it meets dead entries stays until the end */
 	old = MemoryContextSwitchTo(writer->context);
-	index_rescan(writer->scan, writer->keys, 2, NULL, 0);
-	found = index_getnext_slot(writer->scan, ForwardScanDirection,
-							   writer->found);
+	for (;;)
+	{
+		index_rescan(writer->scan, writer->keys, 2, NULL, 0);
+		found = index_getnext_slot(writer->scan, ForwardScanDirection,
+								   writer->found);
+		other = TransactionIdIsValid(writer->dirty.xmin) ?
+			writer->dirty.xmin : writer->dirty.xmax;
+		if (!found || !TransactionIdIsValid(other))
+			break;
+		/* another transaction deletes it, or has inserted it */
+		XactLockTableWait(other, NULL, NULL, XLTW_None);
+	}
 	MemoryContextSwitchTo(old);
 	return found;
 }

@@ -7,6 +7,7 @@
 
 #include "access/genam.h"
 #include "executor/executor.h"
+#include "utils/snapshot.h"
 
 /* A table that is being written.  What it is made of is stream_table.c's. */
 typedef struct ChurnTableWriter
@@ -20,6 +21,7 @@ typedef struct ChurnTableWriter
 	TupleTableSlot *found;		/* what churn_table_find() found */
 	Relation	key;			/* the primary key's index */
 	IndexScanDesc scan;			/* NULL until something is looked for */
+	SnapshotData dirty;
 	ScanKeyData keys[2];
 } ChurnTableWriter;
 

@@ -13,6 +13,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/relcache.h"
 
 #include "attempt.h"
@@ -149,7 +150,8 @@ look_at_tables(void *arg)
 	List	   *tables;
 	ListCell   *cell;
 
-	if (!OidIsValid(watch->relid))
+	if (!OidIsValid(watch->relid) ||
+		!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(watch->relid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("watched table %s does not exist", watch->relation),

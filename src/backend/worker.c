@@ -87,30 +87,6 @@ typedef struct Worker
 } Worker;
 
 /*
- * Begins a transaction in which SPI is connected.
- */
-static void
-begin_work(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-/*
- * Commits it.
- */
-static void
-end_work(void)
-{
-	PopActiveSnapshot();
-	SPI_finish();
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-}
-
-/*
  * Settings that a database or role might have must not get in the way; and
  * statements of ours use indexes, whatever statistics say.
  */
@@ -196,10 +172,10 @@ load_set(Worker *worker)
 
 	churn_apply_wait(&worker->sink);
 	(void) churn_stream_probed(worker->entry);
-	begin_work();
+	churn_work_begin();
 	set = churn_watch_set_load(TopMemoryContext, true);
 	clear_dropped(old, set);
-	end_work();
+	churn_work_end();
 	foreach(cell, set->models)
 	{
 		ChurnWatchedModel *model = lfirst(cell);
@@ -238,11 +214,11 @@ drop_slot(Worker *worker)
 	churn_position_drop();
 	if (!worker->sink.set->exists)
 		return;
-	begin_work();
+	churn_work_begin();
 	saved = churn_role_become_owner();
 	SPI_execute("DELETE FROM churn.stream_position", false, 0);
 	churn_role_restore(saved);
-	end_work();
+	churn_work_end();
 }
 
 /*
@@ -328,7 +304,7 @@ take_slot(Worker *worker)
 			ReplicationSlotRelease();	/* which drops it */
 			return;
 		}
-		begin_work();
+		churn_work_begin();
 		saved = churn_role_become_owner();
 		churn_position_create(worker->position);
 		foreach(cell, worker->sink.set->models)
@@ -340,7 +316,7 @@ take_slot(Worker *worker)
 									"All customers of the watched models are scored again.",
 									NULL);
 		churn_role_restore(saved);
-		end_work();
+		churn_work_end();
 		XLogFlush(XactLastCommitEnd);
 		ReplicationSlotPersist();
 		SpinLockAcquire(&entry->mutex);
@@ -522,7 +498,7 @@ apply(Worker *worker)
 	if (!changed && end < worker->position + IDLE_ADVANCE)
 		return;
 	churn_debug_point("decode");
-	begin_work();
+	churn_work_begin();
 	if (changed)
 		churn_apply(&worker->sink, worker->sink.tape, "stream",
 					&worker->total);
@@ -531,7 +507,7 @@ apply(Worker *worker)
 	churn_position_write(end);
 	churn_role_restore(saved);
 	churn_debug_point("commit");
-	end_work();
+	churn_work_end();
 	worker->position = end;
 	worker->commit = XactLastCommitEnd;
 	if (!changed)
@@ -591,12 +567,12 @@ keep_house(Worker *worker)
 		CommitTransactionCommand();
 		return;
 	}
-	begin_work();
+	churn_work_begin();
 	saved = churn_role_become_owner();
 	SPI_execute(psprintf("SELECT churn.maintain_log('%d minutes')",
 						 churn_log_retention), false, 0);
 	churn_role_restore(saved);
-	end_work();
+	churn_work_end();
 	worker->log_day = today;
 }
 
@@ -636,7 +612,6 @@ static void
 work(Worker *worker)
 {
 	load_set(worker);
-	keep_house(worker);
 	be_ready(worker);
 	keep_house(worker);
 	for (;;)
@@ -668,12 +643,12 @@ leave_word(Worker *worker, ErrorData *error)
 						   error->message : "unknown error");
 	PG_TRY();
 	{
-		begin_work();
+		churn_work_begin();
 		if (error->message == NULL ||
 			!churn_stream_error_repeats(error->message))
 			churn_stream_error_row("batch", NULL, NULL, NULL,
 								   InvalidXLogRecPtr, error);
-		end_work();
+		churn_work_end();
 	}
 	PG_CATCH();
 	{

@@ -87,7 +87,8 @@ $node->safe_psql('postgres', q{DELETE FROM churn.errors});
 #
 $node->safe_psql('postgres', 'ALTER TABLE customers RENAME TO clients');
 model_fails('the table is renamed', qr/relation "public.customers" does not exist/);
-is(errors('watch'), 'watched table public.customers does not exist', 'the watch is reported');
+is($node->safe_psql('postgres', q{SELECT DISTINCT message FROM churn.errors WHERE kind = 'watch'}),
+	'watched table public.customers does not exist', 'the watch is reported');
 $node->safe_psql('postgres', 'ALTER TABLE clients RENAME TO customers');
 check('and named as before');
 $node->safe_psql('postgres', 'CREATE TABLE replacement (LIKE customers INCLUDING ALL);
@@ -98,7 +99,8 @@ is($node->safe_psql('postgres', 'SELECT reason FROM churn.rescans'), 'a table wa
 	'all of it is scanned');
 $node->safe_psql('postgres', 'DROP TABLE customers');
 model_fails('the table is dropped', qr/relation "public.customers" does not exist/);
-is(errors('watch'), 'watched table public.customers does not exist', 'the watch is reported');
+is($node->safe_psql('postgres', q{SELECT DISTINCT message FROM churn.errors WHERE kind = 'watch'}),
+	'watched table public.customers does not exist', 'the watch is reported');
 # with its key at once: until then deletes would not tell whom
 $node->safe_psql('postgres', 'BEGIN; CREATE TABLE customers AS SELECT * FROM churn_sample_customers(200, 3);
 	ALTER TABLE customers ADD PRIMARY KEY (customer_id); COMMIT');
@@ -110,7 +112,8 @@ check('it is rewritten');
 $node->safe_psql('postgres', 'BEGIN; TRUNCATE customers; INSERT INTO customers SELECT * FROM churn_sample_customers(400, 9); COMMIT');
 check('it is truncated and filled');
 is(worker_pid($node), $worker, 'one worker did all that');
-is($node->safe_psql('postgres', q{SELECT DISTINCT kind FROM churn.errors}), '', 'without another error');
+is($node->safe_psql('postgres', q{SELECT DISTINCT kind, message FROM churn.errors}),
+	'watch|watched table public.customers does not exist', 'without another error');
 
 #
 # The extension
@@ -132,8 +135,17 @@ for my $attempt (1 .. 3)
 #
 # Models
 #
-$node->safe_psql('postgres', q{SELECT churn_drop_model('m')});
+# one that is dropped while the worker writes what the drop deletes
+my $dropper = $node->background_psql('postgres');
+$dropper->query_safe(q{BEGIN; SELECT churn_drop_model('m')});
+$worker = worker_pid($node);
+ok($node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $worker"),
+	'the worker waits while a model is dropped');
+$dropper->query_safe('COMMIT');
+$dropper->quit;
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM pg_replication_slots'), 'without a model there is no slot');
+is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM churn.predictions), (SELECT count(*) FROM churn.rescans)'), '0|0',
+	'and nothing of it is left');
 train($node, promote => 'never');
 $node->safe_psql('postgres', q{SELECT churn_watch('m')});
 caught_up($node, 'a model without a version in force is watched');

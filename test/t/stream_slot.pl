@@ -72,8 +72,7 @@ change_customers($node, ++$round);
 caught_up($node, 'it streams again');
 check_predictions($node, 'predictions follow changes again');
 
-# Another one of that name is none of ours.
-$node->safe_psql('postgres', 'ALTER SYSTEM SET shared_preload_libraries = DEFAULT');
+# Another one of that name is none of ours, and stays.
 $node->append_conf('postgresql.conf', q{shared_preload_libraries = ''});
 $node->restart;
 $node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot');
@@ -81,7 +80,12 @@ $node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot');
 change_customers($node, ++$round);
 $node->append_conf('postgresql.conf', q{shared_preload_libraries = 'churn'});
 $node->restart;
-check($node, 'made by somebody else', q{the replication slot is somebody else's});
+ok($node->poll_query_until('postgres', q{SELECT last_error ~ 'is somebody else''s' FROM churn.stream_status}),
+	'the status tells of a slot that somebody else made');
+is($node->safe_psql('postgres', "SELECT plugin FROM pg_replication_slots WHERE slot_name = '$slot'"), 'test_decoding',
+	'which is left alone');
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot')");
+check($node, 'made by somebody else', 'the replication slot is gone');
 
 #
 # Invalidated by the server, which ends the worker for it.

@@ -1,5 +1,5 @@
 /*
- * stream_tables.c
+ * watch_tree.c
  *		Which tables a stream worker watches.
  *
  * Rows come and go with whole tables, too: a partition is attached, a table
