@@ -1443,7 +1443,8 @@ CREATE FUNCTION churn.stream(OUT pid int, OUT state text, OUT slot name,
 							 OUT latency_p99_ms double precision,
 							 OUT rescans_pending int, OUT last_error text,
 							 OUT last_error_at timestamptz,
-							 OUT started_at timestamptz)
+							 OUT started_at timestamptz,
+							 OUT write_seconds double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'churn_stream'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1;
@@ -1456,7 +1457,7 @@ CREATE VIEW churn.stream_status AS
 			ELSE extract(epoch FROM greatest(pg_catalog.clock_timestamp(),
 				w.caught_up_at) - w.caught_up_at)
 		END::double precision AS lag_seconds,
-		w.changes, w.scored, w.written, w.batches, w.last_batch,
+		w.changes, w.scored, w.written, w.write_seconds, w.batches, w.last_batch,
 		w.changes_per_second, w.scores_per_second,
 		w.latency_p50_ms, w.latency_p95_ms, w.latency_p99_ms,
 		(greatest(e.lsn, r.restart_lsn) - r.restart_lsn)::bigint AS retained_wal,
@@ -1480,6 +1481,7 @@ COMMENT ON COLUMN churn.stream_status.lag_seconds IS 'time since nothing was lef
 COMMENT ON COLUMN churn.stream_status.changes IS 'changes of watched tables that were decoded';
 COMMENT ON COLUMN churn.stream_status.scored IS 'scores that were found';
 COMMENT ON COLUMN churn.stream_status.written IS 'predictions that were written or deleted';
+COMMENT ON COLUMN churn.stream_status.write_seconds IS 'seconds spent on writing predictions and their log';
 COMMENT ON COLUMN churn.stream_status.batches IS 'batches that were committed';
 COMMENT ON COLUMN churn.stream_status.last_batch IS 'changes in the last batch';
 COMMENT ON COLUMN churn.stream_status.changes_per_second IS 'changes a second, of late';

@@ -19,6 +19,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "tcop/dest.h"
@@ -736,6 +737,26 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 }
 
 /*
+ * Writes what was found of the model at hand, and takes the time.
+ */
+static void
+write_outcomes(Chunk *chunk)
+{
+	instr_time	began;
+	instr_time	took;
+
+	INSTR_TIME_SET_CURRENT(began);
+	chunk->applied->written += churn_outcomes_write(chunk->model,
+													chunk->outcomes,
+													chunk->noutcomes,
+													chunk->features,
+													chunk->origin);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, began);
+	chunk->applied->write_seconds += INSTR_TIME_GET_DOUBLE(took);
+}
+
+/*
  * Scores and writes the changes of one model.  Without a version, or while it
  * cannot be scored, only customers that are gone count.
  */
@@ -774,11 +795,7 @@ apply_model(Chunk *chunk, ChurnWatchedModel *model)
 	if (!model->broken)
 		score_all(chunk, scores, nscores);
 	if (chunk->noutcomes > 0)
-		chunk->applied->written += churn_outcomes_write(model,
-														chunk->outcomes,
-														chunk->noutcomes,
-														chunk->features,
-														chunk->origin);
+		write_outcomes(chunk);
 }
 
 /*

@@ -15,6 +15,7 @@ typedef struct ChurnApplied
 	uint64		changes;
 	uint64		scored;
 	uint64		written;
+	double		write_seconds;	/* spent on predictions and log */
 } ChurnApplied;
 
 /*

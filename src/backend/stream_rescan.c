@@ -628,6 +628,8 @@ churn_rescan_step(ChurnDecoderSink *sink, ChurnStreamEntry *entry,
 		write_position();
 		applied->scored += rescan.applied.scored - before.scored;
 		applied->written += rescan.applied.written - before.written;
+		applied->write_seconds += rescan.applied.write_seconds -
+			before.write_seconds;
 	}
 	churn_work_end();
 	if (ended)

@@ -99,6 +99,7 @@ typedef struct ChurnStreamEntry
 	uint64		changes;		/* decoded from watched tables */
 	uint64		scored;			/* scores found */
 	uint64		written;		/* predictions written or deleted */
+	double		write_seconds;	/* spent on writing them */
 	uint64		batches;
 	int			last_batch;		/* changes in it */
 	double		change_rate;	/* a second, moving average */

@@ -15,7 +15,7 @@
 #include "compat.h"
 #include "stream_control.h"
 
-#define STREAM_COLUMNS	22
+#define STREAM_COLUMNS	23
 
 /* A wait is so long at most, in seconds: 30 years. */
 #define LONGEST_WAIT	1e9
@@ -147,6 +147,7 @@ churn_stream(PG_FUNCTION_ARGS)
 	values[16] = latency(&entry, 0.95, &nulls[16]);
 	values[17] = latency(&entry, 0.99, &nulls[17]);
 	values[18] = Int32GetDatum(entry.rescans);
+	values[22] = Float8GetDatum(entry.write_seconds);
 	values[19] = known_text(entry.error, &nulls[19]);
 	values[20] = known_time(entry.error_at, &nulls[20]);
 	values[21] = known_time(entry.started_at, &nulls[21]);

@@ -465,6 +465,7 @@ report_progress(Worker *worker, bool caught_up)
 	entry->changes = worker->total.changes;
 	entry->scored = worker->total.scored;
 	entry->written = worker->total.written;
+	entry->write_seconds = worker->total.write_seconds;
 	if (caught_up)
 		entry->caught_up_at = now;
 	if (now - worker->rated >= USECS_PER_SEC)

@@ -111,7 +111,8 @@ INSERT INTO expected_functions VALUES
 	 'OUT changes_per_second double precision, OUT scores_per_second double precision, '
 	 'OUT latency_p50_ms double precision, OUT latency_p95_ms double precision, '
 	 'OUT latency_p99_ms double precision, OUT rescans_pending integer, OUT last_error text, '
-	 'OUT last_error_at timestamp with time zone, OUT started_at timestamp with time zone',
+	 'OUT last_error_at timestamp with time zone, OUT started_at timestamp with time zone, '
+	 'OUT write_seconds double precision',
 	 'SETOF record', 'c', 'v', false, 'r', false, true, NULL),
 	('public', 'churn_watch',
 	 'model text, relation text DEFAULT NULL::text, key text DEFAULT NULL::text, '
@@ -290,7 +291,7 @@ SELECT is_empty('SELECT * FROM churn.training_progress', 'nobody trains here');
 --
 SELECT has_view('churn', 'stream_status', 'churn.stream_status is a view');
 SELECT columns_are('churn', 'stream_status', ARRAY['pid', 'state', 'slot', 'watches', 'paused', 'applied_lsn',
-	'lag_bytes', 'lag_seconds', 'changes', 'scored', 'written', 'batches', 'last_batch', 'changes_per_second',
+	'lag_bytes', 'lag_seconds', 'changes', 'scored', 'written', 'write_seconds', 'batches', 'last_batch', 'changes_per_second',
 	'scores_per_second', 'latency_p50_ms', 'latency_p95_ms', 'latency_p99_ms', 'retained_wal', 'slot_status',
 	'rescans_pending', 'waits_for', 'last_error', 'last_error_at', 'started_at']);
 SELECT is_empty('SELECT * FROM churn.stream_status', 'nothing is watched here');
