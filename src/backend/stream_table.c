@@ -148,6 +148,49 @@ churn_table_find(ChurnTableWriter *writer, Datum first, Datum second)
 }
 
 /*
+ * Whether a column of the row that was found holds a text.
+ */
+static bool
+holds_text(ChurnTableWriter *writer, int place, Datum text)
+{
+	AttrNumber	column = writer->key->rd_index->indkey.values[place];
+	bool		isnull;
+	Datum		value = slot_getattr(writer->found, column, &isnull);
+
+	return !isnull &&
+		VARSIZE_ANY_EXHDR(DatumGetPointer(value)) ==
+		VARSIZE_ANY_EXHDR(DatumGetPointer(text)) &&
+		memcmp(VARDATA_ANY(DatumGetPointer(value)),
+			   VARDATA_ANY(DatumGetPointer(text)),
+			   VARSIZE_ANY_EXHDR(DatumGetPointer(text))) == 0;
+}
+
+/*
+ * Looks a row up where the cache says it is, and by the index if it is not
+ * there, or if another transaction is about it.
+ */
+bool
+churn_table_find_cached(ChurnTableWriter *writer, ChurnRowCache *cache,
+						uint64 hash, Datum first, Datum second)
+{
+	ItemPointerData tid;
+
+	if (writer->scan == NULL)
+		begin_scan(writer);
+	if (churn_row_cache_find(cache, hash, &tid) &&
+		table_tuple_fetch_row_version(writer->relation, &tid, &writer->dirty,
+									  writer->found) &&
+		!TransactionIdIsValid(writer->dirty.xmin) &&
+		!TransactionIdIsValid(writer->dirty.xmax) &&
+		holds_text(writer, 0, first) && holds_text(writer, 1, second))
+		return true;
+	if (!churn_table_find(writer, first, second))
+		return false;
+	churn_row_cache_note(cache, hash, &writer->found->tts_tid);
+	return true;
+}
+
+/*
  * Begins a row.
  */
 void

@@ -7,6 +7,8 @@
 
 #include "access/genam.h"
 #include "executor/executor.h"
+
+#include "row_cache.h"
 #include "utils/snapshot.h"
 
 /* A table that is being written.  What it is made of is stream_table.c's. */
@@ -39,6 +41,11 @@ extern int	churn_table_column(const ChurnTableWriter *writer,
  */
 extern bool churn_table_find(ChurnTableWriter *writer, Datum first,
 							 Datum second);
+
+/* The same with a cache that tells where to look first. */
+extern bool churn_table_find_cached(ChurnTableWriter *writer,
+									ChurnRowCache *cache, uint64 hash,
+									Datum first, Datum second);
 
 /* Begins a row: writer->row with all values NULL. */
 extern void churn_table_begin_row(ChurnTableWriter *writer);

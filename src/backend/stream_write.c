@@ -20,6 +20,8 @@
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
+#include "churn/hash.h"
+
 #include "compat.h"
 #include "reader.h"
 #include "role.h"
@@ -30,6 +32,9 @@
 
 int			churn_log_retention = 0;
 bool		churn_write_unchanged = false;
+
+/* Where predictions were seen last. */
+static ChurnRowCache *row_cache = NULL;
 
 /* Columns that both tables have. */
 typedef struct ScoreColumns
@@ -213,7 +218,7 @@ explains_anew(const Writing *writing, const ChurnOutcome *outcome)
  */
 static void
 write_score(Writing *writing, const ChurnOutcome *outcome, Datum key,
-			const float *features, bool present)
+			uint64 hash, const float *features, bool present)
 {
 	ChurnTableWriter *table = writing->predictions;
 	const ScoreColumns *columns = &writing->columns;
@@ -251,6 +256,7 @@ write_score(Writing *writing, const ChurnOutcome *outcome, Datum key,
 		churn_table_update(table);
 	else
 		churn_table_insert(table);
+	churn_row_cache_note(row_cache, hash, &table->row->tts_tid);
 	writing->count++;
 	if (!scores_anew)
 		return;
@@ -347,17 +353,22 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 	for (i = 0; i < n; i++)
 		order[i] = &outcomes[i];
 	qsort(order, n, sizeof(ChurnOutcome *), compare_keys);
+	if (row_cache == NULL)
+		row_cache = churn_row_cache_create(TopMemoryContext);
 	begin_writing(&writing, model, n, origin);
 	old = MemoryContextSwitchTo(writing.row);
 	for (i = 0; i < n; i++)
 	{
 		const ChurnOutcome *outcome = order[i];
 		Datum		key = CStringGetTextDatum(outcome->key);
-		bool		present = churn_table_find(writing.predictions, key,
-											   writing.name);
+		uint64		hash = churn_hash64(outcome->key, strlen(outcome->key),
+										(uint64) model->model_id);
+		bool		present = churn_table_find_cached(writing.predictions,
+													  row_cache, hash, key,
+													  writing.name);
 
 		if (!outcome->gone)
-			write_score(&writing, outcome, key,
+			write_score(&writing, outcome, key, hash,
 						features + (outcome - outcomes) * nfeatures, present);
 		else if (present)
 		{
