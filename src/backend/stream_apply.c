@@ -12,23 +12,13 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
-#include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "portability/instr_time.h"
-#include "storage/lmgr.h"
-#include "storage/procarray.h"
-#include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
 #include "attempt.h"
@@ -37,7 +27,7 @@
 #include "stream_alerts.h"
 #include "stream_apply.h"
 #include "stream_errors.h"
-#include "stream_position.h"
+#include "stream_read.h"
 #include "stream_rescan.h"
 #include "stream_shared.h"
 #include "stream_write.h"
@@ -111,270 +101,6 @@ typedef struct Chunk
 	int			noutcomes;
 	bool		scoring;		/* an error is the row's, not the model's */
 } Chunk;
-
-/* What receives the rows of a query. */
-typedef struct RowReceiver
-{
-	DestReceiver pub;			/* must be first */
-	ChurnWatchedModel *model;
-	MemoryContext context;		/* of the reading */
-	MemoryContext row;			/* reset for each row */
-	ChurnTape  *tape;
-	ChurnReading *reading;
-} RowReceiver;
-
-/*
- * Begins a transaction; see stream_apply.h.
- */
-void
-churn_work_begin(void)
-{
-	Oid			schema;
-	Oid			predictions;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	SPI_connect();
-	schema = get_namespace_oid("churn", true);
-	predictions = OidIsValid(schema) ?
-		get_relname_relid("predictions", schema) : InvalidOid;
-	if (OidIsValid(predictions))
-		LockRelationOid(predictions, RowExclusiveLock);
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-/*
- * Commits it.
- */
-void
-churn_work_end(void)
-{
-	PopActiveSnapshot();
-	SPI_finish();
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-}
-
-/*
- * DestReceiver's start: how the rows are read.  The way is kept with the model,
- * as long as the columns are the same.
- */
-static void
-start_rows(DestReceiver *self, int operation, TupleDesc desc)
-{
-	RowReceiver *receiver = (RowReceiver *) self;
-	ChurnWatchedModel *model = receiver->model;
-	MemoryContext old;
-
-	if (model->read == NULL || !equalTupleDescs(model->read->desc, desc))
-	{
-		old = MemoryContextSwitchTo(receiver->context);
-		model->read = palloc0(sizeof(ChurnReading));
-		churn_reading_init(model->read, model, CreateTupleDescCopy(desc),
-						   model->key);
-		MemoryContextSwitchTo(old);
-	}
-	receiver->reading = model->read;
-	if (model->read->key_column < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\", the key of model \"%s\", does not exist in its source",
-						model->key, model->name)));
-}
-
-/*
- * DestReceiver's row: puts it on the tape.
- */
-static bool
-receive_row(TupleTableSlot *slot, DestReceiver *self)
-{
-	RowReceiver *receiver = (RowReceiver *) self;
-	ChurnReading *reading = receiver->reading;
-	MemoryContext old = MemoryContextSwitchTo(receiver->row);
-	ChurnChange change = {0};
-	HeapTuple	tuple = ExecCopySlotHeapTuple(slot);
-
-	slot_getallattrs(slot);
-	change.reading = reading;
-	change.action = CHURN_ACTION_SCORE;
-	if (!slot->tts_isnull[reading->key_column])
-	{
-		change.key = churn_reading_key(reading,
-									   slot->tts_values[reading->key_column]);
-		change.key_length = strlen(change.key) + 1;
-	}
-	change.tuple = tuple->t_data;
-	change.tuple_length = tuple->t_len;
-	churn_tape_put(receiver->tape, &change);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(receiver->row);
-	return true;
-}
-
-/*
- * DestReceiver's end and destruction: nothing is left to do.
- */
-static void
-end_rows(DestReceiver *self)
-{
-}
-
-/*
- * Lets the planner choose as for anybody else; the worker's own statements are
- * told to use indexes.
- */
-static void
-plan_freely(void)
-{
-	static const char *const names[] = {
-		"enable_seqscan", "enable_hashjoin", "enable_mergejoin",
-		"enable_bitmapscan"
-	};
-	size_t		i;
-
-	for (i = 0; i < lengthof(names); i++)
-		(void) set_config_option(names[i], "on", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("plan_cache_mode", "auto", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
-/*
- * Runs a query as the model's owner; see stream_apply.h.
- */
-void
-churn_apply_query(ChurnWatchedModel *model, const char *query,
-				  SPIPlanPtr *plan, Datum keys, MemoryContext context,
-				  ChurnTape *tape)
-{
-	RowReceiver receiver = {
-		{receive_row, start_rows, end_rows, end_rows, DestNone},
-		model, context, NULL, tape, NULL
-	};
-	SPIExecuteOptions options = {0};
-	Oid			types[] = {TEXTARRAYOID};
-	SPIPlanPtr	made = plan != NULL ? *plan : NULL;
-	ChurnRole	saved;
-
-	if (!OidIsValid(model->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("the owner of model \"%s\" does not exist", model->name),
-				 errhint("Train the model anew as another role, under another name.")));
-	receiver.row = AllocSetContextCreate(CurrentMemoryContext, "churn row",
-										 ALLOCSET_DEFAULT_SIZES);
-	saved = churn_role_become(model->owner);
-	plan_freely();
-	options.dest = &receiver.pub;
-	if (made == NULL)
-	{
-		made = SPI_prepare(query, keys == 0 ? 0 : 1, types);
-		if (made == NULL)
-			elog(ERROR, "could not prepare the source: %s",
-				 SPI_result_code_string(SPI_result));
-		if (plan != NULL)
-		{
-			SPI_keepplan(made);
-			*plan = made;
-		}
-	}
-	if (keys != 0)
-	{
-		options.params = makeParamList(1);
-		options.params->params[0].value = keys;
-		options.params->params[0].isnull = false;
-		options.params->params[0].pflags = PARAM_FLAG_CONST;
-		options.params->params[0].ptype = TEXTARRAYOID;
-	}
-	SPI_execute_plan_extended(made, &options);
-	churn_role_restore(saved);
-	MemoryContextDelete(receiver.row);
-}
-
-/*
- * Waits until all that was decoded is seen by snapshots taken from now on: the
- * write-ahead log shows a commit before snapshots do, and long before where
- * it waits for a synchronous standby.
- */
-void
-churn_apply_wait(ChurnDecoderSink *sink)
-{
-	int			i;
-
-	for (i = 0; i < sink->nunfinished; i++)
-	{
-		if (TransactionIdIsInProgress(sink->unfinished[i]))
-			XactLockTableWait(sink->unfinished[i], NULL, NULL, XLTW_None);
-	}
-	sink->nunfinished = 0;
-}
-
-/*
- * Notes that a customer was read, at a time when the log went up to lsn.
- */
-static void
-note_reread(ChurnDecoderSink *sink, ChurnWatchedModel *model, const char *key,
-			XLogRecPtr lsn)
-{
-	char		name[sizeof(((ChurnReread *) NULL)->key)];
-	ChurnReread *reread;
-
-	if (model->rereads == NULL)
-	{
-		HASHCTL		ctl = {0};
-
-		ctl.keysize = sizeof(name);
-		ctl.entrysize = sizeof(ChurnReread);
-		ctl.hcxt = sink->set->context;
-		model->rereads = hash_create("churn rereads", 256, &ctl,
-									 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	}
-	strlcpy(name, key, sizeof(name));
-	reread = hash_search(model->rereads, name, HASH_ENTER, NULL);
-	reread->until = lsn;
-	model->rereads_until = Max(model->rereads_until, lsn);
-	churn_position_note_read(lsn);
-}
-
-/*
- * Whether a customer was read at a time later than that of a change.
- */
-static bool
-was_reread(const ChurnWatchedModel *model, const char *key, XLogRecPtr lsn)
-{
-	char		name[sizeof(((ChurnReread *) NULL)->key)];
-	ChurnReread *reread;
-
-	if (XLogRecPtrIsInvalid(lsn))
-		return false;			/* a row that was read just now */
-	if (lsn <= model->reread_until)
-		return true;
-	if (model->rereads == NULL || lsn > model->rereads_until)
-		return false;
-	strlcpy(name, key, sizeof(name));
-	reread = hash_search(model->rereads, name, HASH_FIND, NULL);
-	return reread != NULL && lsn <= reread->until;
-}
-
-/*
- * Forgets what later changes can not meet.
- */
-void
-churn_apply_passed(ChurnWatchSet *set, XLogRecPtr position)
-{
-	ListCell   *cell;
-
-	foreach(cell, set->models)
-	{
-		ChurnWatchedModel *model = lfirst(cell);
-
-		if (model->rereads != NULL && model->rereads_until < position)
-		{
-			hash_destroy(model->rereads);
-			model->rereads = NULL;
-		}
-	}
-}
 
 /*
  * Makes a chunk's list and hash table.
@@ -575,66 +301,13 @@ score_all(Chunk *chunk, Pending **list, int n)
 	}
 }
 
-/* Customers that are read in one go. */
-typedef struct ReadCustomers
-{
-	Chunk	   *chunk;
-	Datum		keys;
-	ChurnTape  *tape;
-} ReadCustomers;
-
-/*
- * The type of the key of a model's source.
- */
-static Oid
-key_type(const ChurnWatchedModel *model)
-{
-	SPIPlanPtr	plan;
-	ChurnRole	saved = churn_role_become(model->owner);
-	char	   *query = psprintf("SELECT churn_source.%s FROM (%s) AS churn_source",
-								 quote_identifier(model->key),
-								 model->source_query);
-	List	   *sources;
-	Oid			type;
-
-	plan = SPI_prepare(query, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare the source: %s",
-			 SPI_result_code_string(SPI_result));
-	sources = SPI_plan_get_plan_sources(plan);
-	type = TupleDescAttr(((CachedPlanSource *) linitial(sources))->resultDesc,
-						 0)->atttypid;
-	SPI_freeplan(plan);
-	churn_role_restore(saved);
-	return type;
-}
-
-/*
- * Reads customers; for churn_attempt().
- */
-static void
-read_customers(void *arg)
-{
-	ReadCustomers *read = arg;
-	ChurnWatchedModel *model = read->chunk->model;
-	char	   *query = NULL;
-
-	if (model->read_plan == NULL)
-		query = psprintf("SELECT churn_source.* FROM (%s) AS churn_source"
-						 " WHERE churn_source.%s = ANY ($1::%s[])",
-						 model->source_query, quote_identifier(model->key),
-						 format_type_be_qualified(key_type(model)));
-	churn_apply_query(model, query, &model->read_plan, read->keys,
-					  read->chunk->sink->set->context, read->tape);
-}
-
 /*
  * Reads customers onto the tape; NULL, or what went wrong.
  */
 static ErrorData *
 try_to_read(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
 {
-	ReadCustomers read = {chunk, 0, tape};
+	Datum		array;
 	Datum	   *keys = palloc(sizeof(Datum) * Max(nreads, 1));
 	int			i;
 
@@ -643,10 +316,10 @@ try_to_read(Chunk *chunk, Pending **reads, int nreads, ChurnTape *tape)
 		keys[i] = CStringGetTextDatum(reads[i]->key);
 		reads[i]->action = CHURN_ACTION_DELETE;
 	}
-	read.keys = nreads == 0 ? PointerGetDatum(construct_empty_array(TEXTOID)) :
+	array = nreads == 0 ? PointerGetDatum(construct_empty_array(TEXTOID)) :
 		PointerGetDatum(construct_array(keys, nreads, TEXTOID, -1, false,
 										TYPALIGN_INT));
-	return churn_attempt(read_customers, &read);
+	return churn_read_customers(chunk->sink, chunk->model, array, tape);
 }
 
 /*
@@ -697,7 +370,7 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 
 	if (nreads == 0)
 		return;
-	churn_apply_wait(chunk->sink);
+	churn_read_wait(chunk->sink);
 	tape = churn_tape_create(chunk->context);
 	if (!read_onto_tape(chunk, reads, nreads, tape))
 	{
@@ -730,7 +403,7 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 	churn_tape_clear(tape);
 	for (i = 0; i < nreads; i++)
 	{
-		note_reread(chunk->sink, chunk->model, reads[i]->key, lsn);
+		churn_read_note(chunk->sink, chunk->model, reads[i]->key, lsn);
 		if (reads[i]->action == CHURN_ACTION_DELETE)
 			(void) add_outcome(chunk, reads[i]);
 	}
@@ -784,7 +457,7 @@ apply_model(Chunk *chunk, ChurnWatchedModel *model)
 			continue;
 		if (scorable && (pending->action == CHURN_ACTION_READ ||
 						 pending->checked ||
-						 was_reread(model, pending->key, pending->lsn)))
+						 churn_read_was(model, pending->key, pending->lsn)))
 			reads[nreads++] = pending;
 		else if (pending->action == CHURN_ACTION_DELETE)
 			(void) add_outcome(chunk, pending);

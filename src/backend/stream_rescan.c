@@ -35,6 +35,7 @@
 #include "source.h"
 #include "stream_errors.h"
 #include "stream_position.h"
+#include "stream_read.h"
 #include "stream_rescan.h"
 
 /* Blocks of a table that are read in a step. */
@@ -417,8 +418,8 @@ read_part(ChurnTape *tape, MemoryContext context)
 
 	if (rescan.query)
 	{
-		churn_apply_query(rescan.model, rescan.model->source_query, NULL, 0,
-						  context, tape);
+		churn_read_query(rescan.model, rescan.model->source_query, NULL, 0,
+						 context, tape);
 		rescan.query = false;
 		return;
 	}
@@ -428,7 +429,7 @@ read_part(ChurnTape *tape, MemoryContext context)
 					 " WHERE ctid >= '(%u,0)' AND ctid < '(%u,0)'",
 					 rescan.model->source_relation,
 					 rescan.block, rescan.block + step);
-	churn_apply_query(rescan.model, query, NULL, 0, context, tape);
+	churn_read_query(rescan.model, query, NULL, 0, context, tape);
 	rescan.block += step;
 	if (rescan.block >= rescan.nblocks)
 		rescan.tables = NIL;
@@ -556,7 +557,7 @@ run_step(ChurnDecoderSink *sink)
 	XLogRecPtr	lsn;
 	ErrorData  *error;
 
-	churn_apply_wait(sink);
+	churn_read_wait(sink);
 	error = churn_attempt(read_step, &step);
 	if (error != NULL)
 	{

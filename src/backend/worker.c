@@ -41,6 +41,7 @@
 #include "stream_caches.h"
 #include "stream_errors.h"
 #include "stream_position.h"
+#include "stream_read.h"
 #include "stream_rescan.h"
 #include "stream_shared.h"
 #include "stream_write.h"
@@ -170,7 +171,7 @@ load_set(Worker *worker)
 	ListCell   *cell;
 	ListCell   *other;
 
-	churn_apply_wait(&worker->sink);
+	churn_read_wait(&worker->sink);
 	(void) churn_stream_probed(worker->entry);
 	churn_work_begin();
 	set = churn_watch_set_load(TopMemoryContext, true);
@@ -517,7 +518,7 @@ apply(Worker *worker)
 	if (changed)
 		note_latencies(worker);
 	churn_tape_clear(worker->sink.tape);
-	churn_apply_passed(worker->sink.set, end);
+	churn_read_passed(worker->sink.set, end);
 	churn_stream_healthy(worker->entry);
 }
 
