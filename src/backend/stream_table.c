@@ -14,6 +14,7 @@
 #include "access/tableam.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -166,6 +167,18 @@ holds_text(ChurnTableWriter *writer, int place, Datum text)
 }
 
 /*
+ * Whether the table has the block: VACUUM may have cut the end off since a row
+ * was seen there.  It cannot as long as the table is open here.
+ */
+static bool
+has_block(ChurnTableWriter *writer, BlockNumber block)
+{
+	if (block >= writer->nblocks)
+		writer->nblocks = RelationGetNumberOfBlocks(writer->relation);
+	return block < writer->nblocks;
+}
+
+/*
  * Looks a row up where the cache says it is, and by the index if it is not
  * there, or if another transaction is about it.
  */
@@ -178,6 +191,7 @@ churn_table_find_cached(ChurnTableWriter *writer, ChurnRowCache *cache,
 	if (writer->scan == NULL)
 		begin_scan(writer);
 	if (churn_row_cache_find(cache, hash, &tid) &&
+		has_block(writer, ItemPointerGetBlockNumber(&tid)) &&
 		table_tuple_fetch_row_version(writer->relation, &tid, &writer->dirty,
 									  writer->found) &&
 		!TransactionIdIsValid(writer->dirty.xmin) &&

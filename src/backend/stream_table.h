@@ -24,6 +24,7 @@ typedef struct ChurnTableWriter
 	Relation	key;			/* the primary key's index */
 	IndexScanDesc scan;			/* NULL until something is looked for */
 	SnapshotData dirty;
+	BlockNumber nblocks;		/* at least so many has the table */
 	ScanKeyData keys[2];
 } ChurnTableWriter;
 
