@@ -680,7 +680,7 @@ COMMENT ON COLUMN churn.training_progress.rows_read IS 'rows read from the sourc
 COMMENT ON COLUMN churn.training_progress.rows_total IS 'rows expected, by the planner''s estimate';
 COMMENT ON COLUMN churn.training_progress.round IS 'rounds of training finished; while comparing, fits';
 COMMENT ON COLUMN churn.training_progress.rounds_total IS 'rounds at most; while comparing, fits planned';
-COMMENT ON COLUMN churn.training_progress.metric IS 'log loss of the validation part after that round';
+COMMENT ON COLUMN churn.training_progress.metric IS 'log loss of the validation part after that round; null with early_stopping_rounds 0, where it is predicted at the end only';
 COMMENT ON COLUMN churn.training_progress.started_at IS 'when churn_train() began';
 COMMENT ON COLUMN churn.training_progress.elapsed IS 'time since then';
 COMMENT ON COLUMN churn.training_progress.estimated IS 'time still to go if the pace of the phase lasts and no early stop comes; null where unknown';

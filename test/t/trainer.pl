@@ -38,7 +38,7 @@ CREATE FUNCTION slow(int) RETURNS int VOLATILE LANGUAGE plpgsql
 SQL
 
 # Trains for minutes; reads for minutes; is quick.
-my $long = q{SELECT churn_train('customers', 'churn', model => 'm', params => '{"rounds": 10000, "early_stopping_rounds": 0, "max_depth": 14, "learning_rate": 0.001}', algorithm => 'xgboost', options => '{"folds": 0}')};
+my $long = q{SELECT churn_train('customers', 'churn', model => 'm', params => '{"rounds": 10000, "early_stopping_rounds": 10000, "max_depth": 14, "learning_rate": 0.001}', algorithm => 'xgboost', options => '{"folds": 0}')};
 my $slow = q{SELECT churn_train('SELECT *, slow(1) AS slow FROM customers, generate_series(1, 100)', 'churn', model => 'm', algorithm => 'xgboost', options => '{"folds": 0}')};
 my $quick = q{SELECT version > 0 FROM churn_train('customers', 'churn', model => 'm', params => '{"rounds": 3}', algorithm => 'xgboost', options => '{"folds": 0}')};
 
