@@ -124,6 +124,20 @@ SELECT customer, version, score, previous, origin FROM stream_predictions;
 SELECT DISTINCT kind, model, relation, customer_key, sqlstate, message, detail, hint
 	FROM churn.errors ORDER BY customer_key;
 
+-- a transaction that takes back what it did, in more than one chunk
+BEGIN;
+INSERT INTO stream_customers SELECT i, 1 FROM generate_series(1000, 121000) i;
+DELETE FROM stream_customers WHERE id BETWEEN 1000 AND 120000;
+UPDATE stream_customers SET x = 2 WHERE id > 120000;
+COMMIT;
+SELECT churn_wait('120s');
+SELECT count(*), min(c.id), max(c.id), count(*) FILTER (WHERE p.score <> churn_score(c, 'stream')) AS wrong
+	FROM stream_customers c JOIN churn.predictions p ON p.customer_key = c.id::text AND p.model = 'stream'
+	WHERE c.id >= 1000;
+SELECT count(*) FROM churn.predictions WHERE model = 'stream' AND customer_key::int >= 1000;
+SELECT count(*) AS errors FROM churn.errors WHERE kind = 'batch';
+DELETE FROM stream_customers WHERE id >= 1000;
+
 -- nothing is watched any more: no worker, no slot, no position
 SELECT churn_unwatch('stream');
 DO $$ BEGIN
