@@ -25,7 +25,7 @@ psql("""
     CREATE TABLE customers (id int PRIMARY KEY, months int, fee numeric,
         plan text, paperless boolean, churned boolean)""")
 copy_in("customers", [
-    [str(i), str(MONTHS[i]), None if np.isnan(FEE[i]) else repr(FEE[i]),
+    [str(i), str(MONTHS[i]), None if np.isnan(FEE[i]) else repr(float(FEE[i])),
      PLANS[PLAN[i]], str(PAPERLESS[i]), str(int(CHURNED[i]))]
     for i in range(ROWS)])
 
