@@ -167,7 +167,7 @@ SELECT churn.margin_columns(NULL, 'one', NULL, 'x'::text);
 -- a model that is dropped, and another of its name
 SELECT churn_drop_model('one');
 EXECUTE by_name;
-SELECT remember_train('remember_a', 'one', 3), churn_promote('one', 1);
+SELECT remember_train('remember_a', 'one', 6), churn_promote('one', 1);
 EXECUTE by_columns;
 SELECT churn_margin(c) = churn_margin(c, 'one', 1) AS the_new_one FROM remember_a c WHERE customer_id = :'id';
 
