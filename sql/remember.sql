@@ -12,7 +12,7 @@ ALTER TABLE remember_b ADD PRIMARY KEY (customer_id);
 CREATE FUNCTION remember_train(source text, model text, depth int)
 RETURNS int LANGUAGE sql AS $$
 	SELECT version FROM churn_train(source, 'churn', model => model, algorithm => 'xgboost',
-		params => jsonb_build_object('rounds', 3, 'max_depth', depth), options => '{"promote": "never", "folds": 0}')
+		params => jsonb_build_object('rounds', 3, 'max_depth', depth, 'learning_rate', 0.1 * depth), options => '{"promote": "never", "folds": 0}')
 $$;
 SELECT remember_train('remember_a', 'one', 1), remember_train('remember_a', 'one', 2);
 SELECT remember_train('remember_b', 'two', 3);
