@@ -104,6 +104,7 @@ settle(void)
 		{"transaction_timeout", "0"},
 #endif
 		{"lock_timeout", "0"},
+		{"deadlock_timeout", "100ms"},	/* it is us who give way, not a DROP */
 		{"idle_in_transaction_session_timeout", "0"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"synchronous_commit", "off"},
