@@ -90,6 +90,7 @@ same = psql("""SELECT count(*) FROM churn.predictions p
                WHERE p.score = churn_score(c.*)""")
 ok(same == "4000", "predictions are what churn_score says")
 psql("SELECT churn_watch('customers')")
+psql("SELECT churn_wait('60s')")     # the first rescan is over
 psql("""UPDATE customers SET contract = 'Two year', tenure = 70
         WHERE customer_id < (SELECT customer_id FROM customers
                              ORDER BY customer_id OFFSET 1000 LIMIT 1)""")
