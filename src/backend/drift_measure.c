@@ -7,10 +7,11 @@
  * population stability index and the Jensen-Shannon distance the many cells of
  * a number are put together to ten groups at most, whose bounds are those of
  * training alone: a cell belongs to the tenth of training's values in which its
- * middle rank lies.  Of categories, those that training lets expect fewer than
- * five times among today's rows are put together, since neither the chi-square
- * distribution nor the bound of the index can be trusted with them.  Missing and
- * unseen values are cells of their own.
+ * middle rank lies.  Of categories, those that fewer than five rows of training
+ * have, or of today's are expected to have, are put together with those that
+ * training never saw: neither the chi-square distribution nor the bound of the
+ * index can be trusted with so few, and which of many rare categories training
+ * happened to see is chance.  Missing values are a cell of their own.
  *
  * A feature has drifted if two things come together: the difference is not due
  * to chance (the p-value, with the false discovery rate controlled over the
@@ -30,8 +31,8 @@
 /* Groups of a number's cells. */
 #define GROUPS			10
 
-/* Rows that a category must be expected to have, to be looked at by itself. */
-#define LEAST_EXPECTED	5
+/* Rows that a category must have to be looked at by itself. */
+#define LEAST_ROWS		5
 
 /* Confidence of the lower bound of the population stability index. */
 #define CONFIDENCE		0.95
@@ -56,8 +57,10 @@ typedef struct FeatureDrift
 	double		distance;		/* Kolmogorov-Smirnov, or chi-square */
 	double		distance_p;
 	double		wasserstein;
-	double		null_low;		/* bounds of the index of missing or not, */
-	double		unseen_low;		/* and of unseen or not */
+	uint64		rare[2];		/* rows in rare and unseen categories, of
+								 * training and of today */
+	double		null_low;		/* bounds of the index of missing or not, and */
+	double		rare_low;		/* of rare or not */
 } FeatureDrift;
 
 /*
@@ -113,25 +116,26 @@ group_numbers(const FeatureDrift *drift, Table *table)
  * Takes categories one by one, but rare ones together.
  */
 static void
-group_categories(const FeatureDrift *drift, uint64 rows, Table *table)
+group_categories(FeatureDrift *drift, uint64 rows, Table *table)
 {
 	const ChurnCells *cells = drift->cells;
-	uint64		training = 0;
-	uint64		today = 0;
+	double		least = LEAST_ROWS *
+		(double) cells->rows / (double) Min(rows, cells->rows);
 	uint32		i;
 
+	drift->rare[0] = cells->unseen;
+	drift->rare[1] = drift->today->unseen;
 	for (i = 0; i < cells->ncells; i++)
 	{
-		if ((double) cells->counts[i] * (double) rows <
-			LEAST_EXPECTED * (double) cells->rows)
+		if ((double) cells->counts[i] < least)
 		{
-			training += cells->counts[i];
-			today += drift->counts[i];
+			drift->rare[0] += cells->counts[i];
+			drift->rare[1] += drift->counts[i];
 		}
 		else
 			add_cell(table, cells->counts[i], drift->counts[i]);
 	}
-	add_cell(table, training, today);
+	add_cell(table, drift->rare[0], drift->rare[1]);
 }
 
 /*
@@ -157,7 +161,7 @@ wasserstein(const ChurnBaseline *baseline, const ChurnProfile *profile,
 }
 
 /*
- * Compares how many rows are of a kind (missing, unseen) and how many are not:
+ * Compares how many rows are of a kind (missing, rare) and how many are not:
  * the p-value, and the lower bound of the index.
  */
 static double
@@ -189,17 +193,17 @@ either(double a, double b)
 }
 
 /*
- * Measures a feature; sets the p-values of feature, null share and unseen
- * share, which are not adjusted yet.
+ * Measures a feature; sets the p-values of feature, missing and rare rows, which
+ * are not adjusted yet.
  */
 static void
 measure_feature(const ChurnBaseline *baseline, ChurnProfile *profile,
 				uint32 feature, FeatureDrift *drift, double *p_value,
-				double *null_p, double *unseen_p)
+				double *null_p, double *rare_p)
 {
 	const ChurnCells *cells = &baseline->features[feature];
 	bool		category = cells->kind == CHURN_FEATURE_CATEGORY;
-	size_t		room = (category ? cells->ncells : GROUPS) + 3;
+	size_t		room = (category ? cells->ncells : GROUPS) + 2;
 	Table		table = {palloc(sizeof(uint64) * room),
 	palloc(sizeof(uint64) * room), 0};
 	uint64		df;
@@ -212,7 +216,6 @@ measure_feature(const ChurnBaseline *baseline, ChurnProfile *profile,
 	else
 		group_numbers(drift, &table);
 	add_cell(&table, cells->missing, drift->today->missing);
-	add_cell(&table, cells->unseen, drift->today->unseen);
 	drift->psi = churn_divergence_psi(table.training, table.today, table.n);
 	drift->psi_low = churn_divergence_psi_low(table.training, table.today,
 											  table.n, CONFIDENCE);
@@ -221,8 +224,8 @@ measure_feature(const ChurnBaseline *baseline, ChurnProfile *profile,
 															table.n);
 	*null_p = compare_shares(cells->missing, cells->rows, drift->today->missing,
 							 profile->rows, &drift->null_low);
-	*unseen_p = compare_shares(cells->unseen, cells->rows, drift->today->unseen,
-							   profile->rows, &drift->unseen_low);
+	*rare_p = compare_shares(drift->rare[0], cells->rows, drift->rare[1],
+							 profile->rows, &drift->rare_low);
 	if (category)
 	{
 		drift->distance = churn_divergence_chi_square(table.training,
@@ -273,7 +276,7 @@ put(ChurnDriftFigure *figure, int feature, const char *statistic, double value,
  */
 static ChurnDriftFigure *
 put_feature(ChurnDriftFigure *figure, int feature, const FeatureDrift *drift,
-			uint64 rows, double p_value, double null_p, double unseen_p,
+			uint64 rows, double p_value, double null_p, double rare_p,
 			const ChurnDriftPolicy *policy)
 {
 	const ChurnCells *cells = drift->cells;
@@ -297,10 +300,10 @@ put_feature(ChurnDriftFigure *figure, int feature, const FeatureDrift *drift,
 	figure = put(figure, feature, "null_share", null_share, NAN, null_p,
 				 is_drift(null_p, drift->null_low, policy));
 	if (category)
-		figure = put(figure, feature, "unseen_share", unseen_share, NAN,
-					 unseen_p, unseen_share > (double) cells->unseen /
-					 (double) cells->rows &&
-					 is_drift(unseen_p, drift->unseen_low, policy));
+		figure = put(figure, feature, "unseen_share", unseen_share, NAN, rare_p,
+					 (double) drift->rare[1] / (double) rows >
+					 (double) drift->rare[0] / (double) cells->rows &&
+					 is_drift(rare_p, drift->rare_low, policy));
 	return figure;
 }
 
@@ -315,7 +318,7 @@ churn_drift_measure(const ChurnBaseline *baseline, ChurnProfile *profile,
 	FeatureDrift *drifts = palloc0(sizeof(FeatureDrift) * n);
 	double	   *p_values = palloc(sizeof(double) * n * 3);
 	double	   *null_p = p_values + n;
-	double	   *unseen_p = null_p + n;
+	double	   *rare_p = null_p + n;
 	ChurnDriftFigure *figure = figures;
 	double		least = NAN;
 	int			drifted = 0;
@@ -323,15 +326,15 @@ churn_drift_measure(const ChurnBaseline *baseline, ChurnProfile *profile,
 
 	for (i = 0; i < n; i++)
 		measure_feature(baseline, profile, i, &drifts[i], &p_values[i],
-						&null_p[i], &unseen_p[i]);
+						&null_p[i], &rare_p[i]);
 	churn_divergence_adjust(p_values, n);
 	churn_divergence_adjust(null_p, n);
-	churn_divergence_adjust(unseen_p, n);
+	churn_divergence_adjust(rare_p, n);
 	for (i = 0; i < n; i++)
 	{
 		figure = put_feature(figure, i < n - 1 ? (int) i : CHURN_DRIFT_SCORE,
 							 &drifts[i], profile->rows, p_values[i], null_p[i],
-							 unseen_p[i], policy);
+							 rare_p[i], policy);
 		drifted += is_drift(p_values[i], drifts[i].psi_low, policy);
 		least = fmin(least, p_values[i]);
 	}

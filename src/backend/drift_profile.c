@@ -286,6 +286,21 @@ begin_state(ProfileSite *site)
 }
 
 /*
+ * Whether a state can take more rows by the baseline.  That its counts add up is
+ * looked at when it is done.
+ */
+static inline bool
+is_of_baseline(const ProfileSite *site, const ProfileState *state)
+{
+	const ChurnProfile *profile = &state->profile;
+
+	return VARSIZE(state) == site->size &&
+		profile->mark == site->baseline->mark &&
+		profile->nfeatures == site->baseline->nfeatures &&
+		profile->ncounts == site->baseline->ncounts;
+}
+
+/*
  * churn.drift_add(state bytea, baseline text, described text[],
  *				   model text, version int, columns...) -> bytea
  *
@@ -303,8 +318,7 @@ churn_drift_add(PG_FUNCTION_ARGS)
 
 	if (unlikely(state == NULL))
 		state = begin_state(site);
-	else if (unlikely(VARSIZE(state) != site->size ||
-					  !churn_profile_fits(site->baseline, &state->profile)))
+	else if (unlikely(!is_of_baseline(site, state)))
 		churn_state_malformed();
 	if (likely(!PG_ARGISNULL(ARG_DESCRIBED)))
 		encode_columns(site, fcinfo, &row);

@@ -85,7 +85,7 @@ class Expected:
         self.figures = {}
         if categories is None:
             missing = np.isnan(before).sum(), np.isnan(after).sum()
-            unseen = 0, 0
+            rare = 0, 0
             table = self.number(before[~np.isnan(before)],
                                 after[~np.isnan(after)], cells)
         else:
@@ -93,14 +93,14 @@ class Expected:
             unseen = [sum(value not in categories and value is not None
                           for value in values) for values in (before, after)]
             table = [(before.count(c), after.count(c)) for c in categories]
-            rare = [p * len(after) < LEAST * len(before) for p, _ in table]
-            table = [cell for cell, few in zip(table, rare) if not few] + [
-                np.sum([cell for cell, few in zip(table, rare) if few]
-                       or [(0, 0)], axis=0)]
+            least = LEAST * len(before) / min(len(before), len(after))
+            rare = np.sum([cell for cell in table if cell[0] < least]
+                          + [unseen], axis=0)
+            table = [cell for cell in table if cell[0] >= least] + [rare]
         n, m = len(before), len(after)
         self.null_p = share_test(*missing, n, m)
-        self.unseen_p = share_test(*unseen, n, m)
-        p, q = not_empty(*table, missing, unseen)
+        self.rare_p = share_test(*rare, n, m)
+        p, q = not_empty(*table, missing)
         self.figures |= {
             "psi": psi(p, q), "psi_low": psi_low(p, q),
             "jensen_shannon": distance.jensenshannon(p, q, base=2),
@@ -184,7 +184,7 @@ def check(what, got, features):
     rows = {(row["feature"], row["statistic"]): row for row in got}
     wrong, compared = [], 0
     tests = {name: adjust([getattr(f, name) for f in features.values()])
-             for name in ("p", "null_p", "unseen_p")}
+             for name in ("p", "null_p", "rare_p")}
     drifted = []
     for i, (name, feature) in enumerate(features.items()):
         for statistic, theirs in feature.figures.items():
@@ -202,7 +202,7 @@ def check(what, got, features):
                 good = close(value, theirs,
                              1e-6 if statistic == "psi_low" else NEAR)
             expected = {"psi": tests["p"][i], "null_share": tests["null_p"][i],
-                        "unseen_share": tests["unseen_p"][i],
+                        "unseen_share": tests["rare_p"][i],
                         "chi_square": feature.distance_p,
                         "kolmogorov_smirnov": feature.distance_p
                         }.get(statistic, np.nan)
