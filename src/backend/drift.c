@@ -55,7 +55,7 @@ PG_FUNCTION_INFO_V1(churn_drift);
  * Reads a baseline from JSON in the database's encoding.
  */
 ChurnBaseline *
-churn_drift_baseline(char *json, MemoryContext context)
+churn_drift_baseline(char *json, const char *what, MemoryContext context)
 {
 	size_t		length = strlen(json);
 	const char *utf8 = churn_to_utf8(json, &length);
@@ -65,7 +65,7 @@ churn_drift_baseline(char *json, MemoryContext context)
 
 	baseline = churn_baseline_read(utf8, length, &arena, &error);
 	if (baseline == NULL)
-		churn_throw(&error, "baseline");
+		churn_throw(&error, what);
 	return baseline;
 }
 
@@ -196,8 +196,12 @@ read_baseline(ChurnDrift *drift)
 				 errdetail("What a version was trained on is known of those that churn_train() made."),
 				 errhint("Train the model here, or make a baseline with churn_set_baseline().")));
 	drift->baseline_json = MemoryContextStrdup(drift->context, json);
-	drift->baseline = churn_drift_baseline(drift->baseline_json,
-										   drift->context);
+	drift->baseline =
+		churn_drift_baseline(drift->baseline_json,
+							 psprintf("version %d of model \"%s\"",
+									  drift->version->version,
+									  drift->version->name),
+							 drift->context);
 	if (!churn_drift_baseline_fits(drift->baseline, drift->version->model))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -269,8 +273,8 @@ store_check(const ChurnDrift *drift, int64 check, Datum segment,
 			TupleDesc desc)
 {
 	ChurnDriftFigure *figures =
-		palloc(sizeof(ChurnDriftFigure) *
-			   CHURN_DRIFT_FIGURES(drift->baseline));
+	palloc(sizeof(ChurnDriftFigure) *
+		   CHURN_DRIFT_FIGURES(drift->baseline));
 	int			n = churn_drift_measure(drift->baseline, profile,
 										&drift->policy, figures);
 	int			i;
@@ -319,8 +323,8 @@ store_checks(const ChurnDrift *drift, Tuplestorestate *store, TupleDesc desc)
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(drift->desc,
 													&TTSOpsMinimalTuple);
 	MemoryContext check_context =
-		AllocSetContextCreate(drift->context, "churn drift check",
-							  ALLOCSET_DEFAULT_SIZES);
+	AllocSetContextCreate(drift->context, "churn drift check",
+						  ALLOCSET_DEFAULT_SIZES);
 	Oid			sequence = churn_registry_relation("drift_check_id_seq");
 	int64		checks = 0;
 
@@ -333,8 +337,8 @@ store_checks(const ChurnDrift *drift, Tuplestorestate *store, TupleDesc desc)
 		if (!slot->tts_isnull[CHURN_DRIFT_PROFILE - 1])
 		{
 			ChurnProfile *profile =
-				churn_drift_profile(drift,
-									slot->tts_values[CHURN_DRIFT_PROFILE - 1]);
+			churn_drift_profile(drift,
+								slot->tts_values[CHURN_DRIFT_PROFILE - 1]);
 
 			if (profile == NULL)
 				elog(ERROR, "profile is not one of the baseline");
@@ -378,8 +382,8 @@ static void
 register_figures(ChurnDrift *drift, Tuplestorestate *store, TupleDesc desc)
 {
 	EphemeralNamedRelation figures =
-		MemoryContextAllocZero(drift->context,
-							   sizeof(EphemeralNamedRelationData));
+	MemoryContextAllocZero(drift->context,
+						   sizeof(EphemeralNamedRelationData));
 
 	figures->md.name = "churn_figures";
 	figures->md.reliddesc = InvalidOid;

@@ -69,9 +69,10 @@ typedef struct ChurnDriftFigure
 
 /*
  * Reads a baseline from JSON in the database's encoding, into memory of the
- * context.
+ * context.  what is the thing that errors name.
  */
-extern ChurnBaseline *churn_drift_baseline(char *json, MemoryContext context);
+extern ChurnBaseline *churn_drift_baseline(char *json, const char *what,
+										   MemoryContext context);
 
 /* Whether the baseline has just the features of the model. */
 extern bool churn_drift_baseline_fits(const ChurnBaseline *baseline,

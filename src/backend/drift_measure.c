@@ -120,7 +120,7 @@ group_categories(FeatureDrift *drift, uint64 rows, Table *table)
 {
 	const ChurnCells *cells = drift->cells;
 	double		least = LEAST_ROWS *
-		(double) cells->rows / (double) Min(rows, cells->rows);
+	(double) cells->rows / (double) Min(rows, cells->rows);
 	uint32		i;
 
 	drift->rare[0] = cells->unseen;

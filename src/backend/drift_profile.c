@@ -107,7 +107,7 @@ read_baseline(ProfileSite *site, FunctionCallInfo fcinfo)
 	old = MemoryContextSwitchTo(site->context);
 	site->baseline =
 		churn_drift_baseline(text_to_cstring(PG_GETARG_TEXT_PP(ARG_BASELINE)),
-							 site->context);
+							 "churn_profile()", site->context);
 	MemoryContextSwitchTo(old);
 	site->size = offsetof(ProfileState, profile) +
 		churn_profile_size(site->baseline);

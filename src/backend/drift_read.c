@@ -230,7 +230,7 @@ add_window(const ChurnDrift *drift, ChurnProfile *profile, HeapTuple tuple,
 {
 	bool		isnull;
 	ChurnProfile *window =
-		churn_drift_profile(drift, SPI_getbinval(tuple, desc, 3, &isnull));
+	churn_drift_profile(drift, SPI_getbinval(tuple, desc, 3, &isnull));
 	ChurnError	error;
 
 	if (window == NULL)
