@@ -1349,7 +1349,7 @@ BEGIN
 		partition := 'prediction_log_' || to_char(day, 'YYYYMMDD');
 		IF to_regclass('churn.' || partition) IS NULL THEN
 			EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS,
-				PRIMARY KEY (customer_key, model, scored_at))', partition);
+				PRIMARY KEY (scored_at, customer_key, model, version))', partition);
 			EXECUTE format('ALTER TABLE churn.prediction_log ATTACH PARTITION churn.%I FOR VALUES FROM (%L) TO (%L)',
 				partition, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
 		END IF;

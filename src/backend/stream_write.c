@@ -192,7 +192,7 @@ log_row(Writing *writing, const ChurnOutcome *outcome, Datum key,
 				  Float8GetDatum(written->previous));
 	if (n > 0)
 		set_value(writing->log, writing->features, PointerGetDatum(array));
-	churn_table_insert(writing->log);
+	churn_table_insert_later(writing->log);
 }
 
 /*
