@@ -49,6 +49,7 @@ RESET ROLE;
 SELECT churn_set_challenger('owned', 2);
 SELECT churn_drop_model(name) FROM unnest('{owned,unforced,unsourced}'::text[]) AS name;
 REVOKE EXECUTE ON FUNCTION churn_import FROM regress_churn_owner;
+REVOKE SELECT ON shadow_customers FROM regress_churn_owner;
 DROP ROLE regress_churn_owner;
 
 SET client_min_messages = warning;
