@@ -54,7 +54,7 @@ DROP ROLE regress_churn_owner;
 
 SET client_min_messages = warning;
 -- the rescan is none of its business, what is changed is
-SELECT churn_add_alert_rule('shadow', 'score > 0.99', name => 'high');
+SELECT churn_add_alert_rule('shadow', 'score > 0.99', name => 'high') > 0 AS added;
 SELECT churn_watch('shadow');
 SELECT churn_wait('60s');
 SELECT * FROM shadow_log;
