@@ -58,6 +58,9 @@ extern SPIPlanPtr churn_source_prepare(const char *statement, int nargs,
 extern int	churn_source_column(const ChurnSource *source, const char *name,
 								const char *what);
 
+/* The columns of a statement's rows, with SPI connected. */
+extern TupleDesc churn_source_columns(const char *statement);
+
 /* The schema-qualified name of a relation, quoted where need be. */
 extern char *churn_relation_name(Relation relation);
 
