@@ -438,7 +438,6 @@ def check_edges():
                 scores)
 
 
-psql("CREATE EXTENSION churn")
 check_edges()
 check_telco()
 done()

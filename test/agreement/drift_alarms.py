@@ -85,7 +85,6 @@ def found_shifts(tries):
     return int(model) / tries, int(contract) / tries, int(others)
 
 
-psql("CREATE EXTENSION churn")
 load(data_file("telco.csv"))
 for algorithm, params, tries in (
         ("rules", "{}", TRIES),
