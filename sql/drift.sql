@@ -23,7 +23,7 @@ SELECT count(*) AS differ FROM (SELECT * FROM drift_same EXCEPT SELECT * FROM ch
 SELECT count(*) = (SELECT count(*) FROM drift_same) AS stored FROM churn.drift WHERE model = 'drift_customers';
 
 -- the model's own source, by name, as a query: exactly the same distribution
-SELECT statistic, max(value) AS greatest, min(p_value) AS least, bool_or(drifted) AS drifted FROM churn_drift('drift_customers')
+SELECT statistic, round(max(value)::numeric, 6) AS greatest, min(p_value) AS least, bool_or(drifted) AS drifted FROM churn_drift('drift_customers')
 	WHERE feature <> '(score)' GROUP BY statistic ORDER BY statistic;
 SELECT DISTINCT source, rows FROM churn_drift('drift_customers');
 SELECT DISTINCT source, rows FROM churn_drift('drift_customers', 'public.drift_customers');

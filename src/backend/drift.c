@@ -194,7 +194,7 @@ read_baseline(ChurnDrift *drift)
 				 errmsg("version %d of model \"%s\" has no baseline",
 						drift->version->version, drift->version->name),
 				 errdetail("What a version was trained on is known of those that churn_train() made."),
-				 errhint("Train the model here, or make a baseline with churn_set_baseline().")));
+				 errhint("Train a version here, or import one that churn_export() wrote.")));
 	drift->baseline_json = MemoryContextStrdup(drift->context, json);
 	drift->baseline =
 		churn_drift_baseline(drift->baseline_json,

@@ -322,8 +322,8 @@ churn_row_map_columns(const ChurnRowMap *map)
 }
 
 /*
- * A text as the code of its category; a NaN of its own if training never saw
- * it.
+ * A text as the code of its category; if training never saw it, a NaN that only
+ * profiles tell from that of a missing value.
  */
 static inline float
 category_code(const ChurnField *field, const char *text, size_t length)
@@ -331,7 +331,7 @@ category_code(const ChurnField *field, const char *text, size_t length)
 	int32		code = churn_dictionary_look_up(field->dictionary, text,
 												length);
 
-	return unlikely(code < 0) ? churn_unseen_value() : (float) code;
+	return code < 0 ? churn_unseen_value() : (float) code;
 }
 
 /*
