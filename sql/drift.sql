@@ -230,6 +230,16 @@ DROP AGGREGATE drift_bad (text, text[], text, int, VARIADIC "any");
 CREATE AGGREGATE drift_bad (bytea) (SFUNC = churn.drift_combine, STYPE = bytea, INITCOND = '', FINALFUNC = churn.drift_final);
 SELECT drift_bad(b) FROM unnest(ARRAY['', '\x0123456789', '']::bytea[]) AS b;
 SELECT drift_bad(b) IS NULL AS nothing FROM unnest(ARRAY['', '']::bytea[]) AS b;
+CREATE AGGREGATE drift_state (text, text[], text, int, VARIADIC "any") (SFUNC = churn.drift_add, STYPE = bytea, INITCOND = '');
+CREATE TABLE drift_states AS SELECT model, state FROM
+	(SELECT 'drift_customers', drift_state(churn.baseline('drift_customers', 1)::text, NULL, 'drift_customers', 1, c) FROM drift_today c
+	UNION ALL SELECT 'drift_customers', drift_state(churn.baseline('drift_customers', 1)::text, NULL, 'drift_customers', 1, c) FROM drift_shifted c
+	UNION ALL SELECT 'drift_typed', drift_state(churn.baseline('drift_typed', 1)::text, NULL, 'drift_typed', 1, c) FROM drift_typed c) AS s (model, state);
+SELECT drift_bad(state) = (SELECT churn_profile(churn.baseline('drift_customers', 1)::text, NULL, 'drift_customers', 1, c)
+	FROM (SELECT * FROM drift_today UNION ALL SELECT * FROM drift_shifted) AS c) AS same FROM drift_states WHERE model = 'drift_customers';
+SELECT drift_bad(state) FROM drift_states;
+DROP TABLE drift_states;
+DROP AGGREGATE drift_state (text, text[], text, int, VARIADIC "any");
 DROP AGGREGATE drift_bad (bytea);
 
 -- away with the model go its checks
