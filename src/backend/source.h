@@ -10,6 +10,8 @@
 #include "nodes/bitmapset.h"
 #include "utils/rel.h"
 
+#include "registry.h"
+
 typedef struct ChurnSource
 {
 	const char *text;			/* as given */
@@ -50,6 +52,10 @@ extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
 /* Index of a column by name; an error that says what it is for if missing. */
 extern int	churn_source_column(const ChurnSource *source, const char *name,
 								const char *what);
+
+/* Whether a source is the model's own. */
+extern bool churn_source_is_own(const ChurnSource *source,
+								const ChurnModelRow *row);
 
 /* The schema-qualified name of a relation, quoted where need be. */
 extern char *churn_relation_name(Relation relation);
