@@ -83,8 +83,8 @@ SELECT * FROM findings(changed('monthly_charges = ''NaN''::float8'));
 -- dates: older or later than ever, and none that is new
 SELECT * FROM findings(changed('joined = joined + 60'));
 SELECT * FROM findings(changed('joined = CASE WHEN tenure = 5 THEN date ''1900-01-01'' ELSE joined END'));
-SELECT regexp_replace(finding, '\d+ days', 'n days') FROM findings(changed('joined = joined - 45'));
-SELECT regexp_replace(finding, '\d+ days', 'n days') FROM findings(changed('joined = joined - 20') || ' ORDER BY joined LIMIT 15');
+SELECT * FROM findings(changed('joined = joined - 45'));
+SELECT * FROM findings(changed('joined = joined - 45') || ' ORDER BY customer_id LIMIT 15');
 SELECT * FROM findings(changed('joined = CASE WHEN tenure > 50 THEN date ''-infinity'' ELSE joined END'));
 
 -- labels
@@ -194,15 +194,15 @@ REVOKE regress_churn_owner FROM regress_churn_clerk;
 -- a superuser does not lend its eyes to the owner, nor its session
 REVOKE SELECT ON validate_customers FROM regress_churn_owner;
 SELECT count(*) FROM churn_validate('validated_owned');
-CREATE FUNCTION validate_trap() RETURNS text LANGUAGE plpgsql AS $$ BEGIN SET search_path = trap; RETURN 'x'; END $$;
-CREATE VIEW validate_trapped AS SELECT *, validate_trap() AS trap FROM validate_customers;
+CREATE FUNCTION validate_trap() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$;
+CREATE VIEW validate_trapped AS SELECT * FROM validate_customers WHERE validate_trap();
 GRANT SELECT ON validate_customers TO regress_churn_owner;
 ALTER VIEW validate_trapped OWNER TO regress_churn_owner;
 SET ROLE regress_churn_owner;
 SELECT * FROM train_validated('validated_owned', 'validate_trapped', '{"promote": "always"}');
 RESET ROLE;
+CREATE OR REPLACE FUNCTION validate_trap() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE trap (); RETURN true; END $$;
 SELECT count(*) FROM churn_validate('validated_owned');
-SHOW search_path;
 
 --
 -- Training refuses what does not suit the champion

@@ -268,16 +268,12 @@ static char *
 as_of_text(const ChurnTraining *training, const ChurnModel *model)
 {
 	const ChurnColumns *columns = training->columns;
-	int			year;
-	int			month;
-	int			day;
 
 	if (!uses_ages(model))
 		return NULL;
 	if (columns->as_of >= 0)
 		return pstrdup(training->as_of);
-	j2date(columns->as_of_day + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-	return psprintf("%04d-%02d-%02d", year, month, day);
+	return churn_day_text(columns->as_of_day);
 }
 
 /*

@@ -112,6 +112,8 @@ typedef struct ChurnValidation
 	ChurnCheckedLabel label;
 	ChurnCheckedDays days;
 	int64		rows;
+	int64		failed;			/* of which a transform fails; their
+								 * transforms are not counted */
 	List	   *findings;
 } ChurnValidation;
 

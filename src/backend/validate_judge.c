@@ -11,9 +11,6 @@
 #include <float.h>
 
 #include "common/shortest_dec.h"
-#include "utils/builtins.h"
-#include "utils/date.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -80,12 +77,23 @@ has_grown(double share, double n, double before, double m)
 }
 
 /*
+ * The rows of which a feature's value was counted.
+ */
+static double
+counted_rows(const ChurnValidation *validation,
+			 const ChurnCheckedFeature *checked)
+{
+	return validation->rows -
+		(checked->feature->transform != NULL ? validation->failed : 0);
+}
+
+/*
  * Adds that values are missing which were not at training.
  */
 static void
 judge_missing(ChurnValidation *validation, const ChurnCheckedFeature *checked)
 {
-	double		n = validation->rows - checked->failed;
+	double		n = counted_rows(validation, checked);
 	double		share = checked->missing_now / n;
 	double		before = (double) checked->missing / checked->rows;
 	ChurnFindingSeverity severity = CHURN_FINDING_NOTICE;
@@ -114,7 +122,7 @@ static void
 judge_strange(ChurnValidation *validation, const ChurnCheckedFeature *checked)
 {
 	const char *name = checked->feature->name;
-	double		n = validation->rows - checked->failed;
+	double		n = counted_rows(validation, checked);
 	double		share = checked->strange / n;
 	bool		category = checked->feature->kind == CHURN_FEATURE_CATEGORY;
 	ChurnFindingSeverity severity = CHURN_FINDING_NOTICE;
@@ -152,19 +160,33 @@ beyond_chance(double k, double n, double m)
 }
 
 /*
+ * The range that training saw, in words.
+ */
+static char *
+range_text(const ChurnCheckedFeature *checked)
+{
+	const char *unit = checked->feature->kind == CHURN_FEATURE_AGE ?
+	" days" : "";
+
+	if (checked->high == FLT_MAX)
+		return psprintf("%s%s and above",
+						float_to_shortest_decimal(checked->low), unit);
+	return psprintf("%s to %s%s", float_to_shortest_decimal(checked->low),
+					float_to_shortest_decimal(checked->high), unit);
+}
+
+/*
  * Adds numbers out of the range that training saw: more than chance explains,
  * or farther off than the range is wide.
  */
 static void
 judge_range(ChurnValidation *validation, const ChurnCheckedFeature *checked)
 {
-	double		n = validation->rows - checked->failed - checked->strange -
+	double		n = counted_rows(validation, checked) - checked->strange -
 	checked->missing_now;
 	double		m = checked->rows - checked->missing;
 	double		width = (double) checked->high - checked->low;
 	double		share = (checked->below + checked->above) / n;
-	const char *unit = checked->feature->kind == CHURN_FEATURE_AGE ?
-	" days" : "";
 	ChurnFinding *finding;
 
 	if (checked->below + checked->above == 0 ||
@@ -177,13 +199,11 @@ judge_range(ChurnValidation *validation, const ChurnCheckedFeature *checked)
 								 share >= WARNING_SHARE ?
 								 CHURN_FINDING_WARNING : CHURN_FINDING_NOTICE,
 								 "out_of_range", checked->feature->name,
-								 "%lld of %.0f values of \"%s\" are out of the range that training saw, %s to %s%s",
+								 "%lld of %.0f values of \"%s\" are out of the range that training saw, %s",
 								 (long long) (checked->below + checked->above),
 								 n, checked->feature->name,
-								 float_to_shortest_decimal(checked->low),
-								 float_to_shortest_decimal(checked->high),
-								 unit);
-	finding->detail = psprintf("%lld are below, %lld above; all values go from %s to %s.  The most frequent ones out of it: %s.",
+								 range_text(checked));
+	finding->detail = psprintf("%lld are below, %lld above; all values go from %s to %s.  The most frequent ones outside: %s.",
 							   (long long) checked->below,
 							   (long long) checked->above,
 							   float_to_shortest_decimal(checked->least),
@@ -247,7 +267,7 @@ age_quantile(const ChurnCheckedFeature *checked, double share)
 static void
 judge_age(ChurnValidation *validation, const ChurnCheckedFeature *checked)
 {
-	double		n = validation->rows - checked->failed - checked->missing_now;
+	double		n = counted_rows(validation, checked) - checked->missing_now;
 	double		share = Max(RECENT_SHARE, RECENT_ROWS / Max(n, 1));
 	double		recent;
 	ChurnFinding *finding;
@@ -267,16 +287,6 @@ judge_age(ChurnValidation *validation, const ChurnCheckedFeature *checked)
 							   percent(share), recent, GRACE_DAYS);
 	finding->statistic = "days";
 	finding->value = checked->least;
-}
-
-/*
- * A day as text.
- */
-static char *
-day_text(DateADT day)
-{
-	return DatumGetCString(DirectFunctionCall1(date_out,
-											   DateADTGetDatum(day)));
 }
 
 /*
@@ -304,7 +314,7 @@ judge_days(ChurnValidation *validation)
 								 validation->version->model->as_of_column,
 								 "the newest day in \"%s\" is %s, %d days ago",
 								 validation->version->model->as_of_column,
-								 day_text(days->newest), lag);
+								 churn_day_text(days->newest), lag);
 	finding->detail = psprintf("At training it was %d days ago; there are %d days from one to the next, and %d days are granted.",
 							   before, step, GRACE_DAYS);
 	finding->statistic = "days";
@@ -338,13 +348,13 @@ judge_key(ChurnValidation *validation)
 								 validation->expected.repeated_keys > 0 ?
 								 CHURN_FINDING_WARNING : CHURN_FINDING_ERROR,
 								 "duplicate_keys", name,
-								 "%lld of %lld rows repeat the key \"%s\" of another, %lld different ones",
+								 "%lld of %lld rows repeat the key \"%s\" of another",
 								 (long long) key->repeated,
-								 (long long) validation->rows, name,
-								 (long long) key->keys);
-	if (validation->expected.repeated_keys > 0)
-		finding->detail = psprintf("So did %lld rows at training.",
-								   (long long) validation->expected.repeated_keys);
+								 (long long) validation->rows, name);
+	finding->detail = psprintf("Keys that occur more than once: %lld.%s",
+							   (long long) key->keys,
+							   validation->expected.repeated_keys > 0 ?
+							   "  At training there were such, too." : "");
 	finding->examples = key->examples;
 	finding->statistic = "keys";
 	finding->value = key->keys;
@@ -460,7 +470,7 @@ churn_validate_judge(ChurnValidation *validation)
 		if (!checked->usable)
 			continue;
 		judge_failures(validation, checked);
-		if (checked->failed == validation->rows)
+		if (counted_rows(validation, checked) == 0)
 			continue;
 		judge_strange(validation, checked);
 		if (checked->rows == 0)

@@ -170,9 +170,7 @@ row_key(ValidationReceiver *receiver, DateADT day, bool has_day)
 							 receiver->values[receiver->key_position]);
 	if (receiver->days_position < 0 || !has_day)
 		return key;
-	return psprintf("%s, %s", key,
-					DatumGetCString(DirectFunctionCall1(date_out,
-														DateADTGetDatum(day))));
+	return psprintf("%s, %s", key, churn_day_text(day));
 }
 
 /*
@@ -257,6 +255,7 @@ note_failure(ValidationReceiver *receiver, ErrorData *error, const char *key)
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		ReThrowError(error);
 	old = MemoryContextSwitchTo(validation->context);
+	validation->failed++;
 	if (checked->failed++ == 0)
 		checked->failure = pstrdup(error->message);
 	if (key != NULL &&

@@ -8,7 +8,6 @@
 
 #include "access/table.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/jsonb.h"
 #include "utils/snapmgr.h"
 
@@ -175,15 +174,8 @@ churn_training_expectations(const ChurnTraining *training,
 	appendStringInfoChar(&json, '}');
 	append_label_values(&json, &training->label);
 	if (churn_row_stream_newest(stream, &newest))
-	{
-		int			year;
-		int			month;
-		int			day;
-
-		j2date(newest + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-		appendStringInfo(&json, ", \"newest_as_of\": \"%04d-%02d-%02d\"",
-						 year, month, day);
-	}
+		appendStringInfo(&json, ", \"newest_as_of\": \"%s\"",
+						 churn_day_text(newest));
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
