@@ -14,6 +14,9 @@
 /* Bytes of a text that is counted, with its end. */
 #define TEXT_BYTES		64
 
+/* Errors that the detail of an error lists. */
+#define MAX_LINES		10
+
 /* Different texts that are told apart. */
 #define MAX_TEXTS		1000
 
@@ -85,11 +88,13 @@ churn_findings_errors(const List *findings)
 }
 
 /*
- * The errors among them, one a line.
+ * The errors among them, one a line, or the first of many.
  */
 char *
 churn_findings_text(const List *findings)
 {
+	int			more = churn_findings_errors(findings) - MAX_LINES;
+	int			lines = 0;
 	StringInfoData text;
 	ListCell   *cell;
 
@@ -98,12 +103,14 @@ churn_findings_text(const List *findings)
 	{
 		const ChurnFinding *finding = lfirst(cell);
 
-		if (finding->severity != CHURN_FINDING_ERROR)
+		if (finding->severity != CHURN_FINDING_ERROR || lines++ >= MAX_LINES)
 			continue;
 		if (text.len > 0)
 			appendStringInfoChar(&text, '\n');
 		appendStringInfoString(&text, finding->message);
 	}
+	if (more > 0)
+		appendStringInfo(&text, "\nand %d more", more);
 	return text.data;
 }
 

@@ -46,7 +46,7 @@ extern ChurnFinding *churn_findings_add(List **findings,
 /* How many are errors. */
 extern int	churn_findings_errors(const List *findings);
 
-/* The errors among them, one a line, for the detail of an error. */
+/* The errors among them, one a line, or the first of many. */
 extern char *churn_findings_text(const List *findings);
 
 /* The list as JSON, an array of objects. */
