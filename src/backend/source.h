@@ -57,6 +57,9 @@ extern int	churn_source_column(const ChurnSource *source, const char *name,
 extern bool churn_source_is_own(const ChurnSource *source,
 								const ChurnModelRow *row);
 
+/* The columns of a statement's rows, with SPI connected. */
+extern TupleDesc churn_source_columns(const char *statement);
+
 /* The schema-qualified name of a relation, quoted where need be. */
 extern char *churn_relation_name(Relation relation);
 
