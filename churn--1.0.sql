@@ -504,36 +504,120 @@ COMMENT ON COLUMN churn.alert_rules.created_at IS 'when it was added';
 
 CREATE TABLE churn.alerts (
 	alert_id bigint GENERATED ALWAYS AS IDENTITY,
-	rule_id int NOT NULL,
-	rule text NOT NULL,
-	model text NOT NULL,
-	customer_key text NOT NULL,
-	version int NOT NULL,
-	score double precision NOT NULL,
+	kind text NOT NULL DEFAULT 'customer',
+	rule_id int,
+	rule text,
+	model text,
+	customer_key text,
+	version int,
+	score double precision,
 	previous_score double precision,
-	band text NOT NULL,
-	raised_at timestamptz NOT NULL,
+	band text,
+	message text,
+	raised_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	lsn pg_lsn,
 	taken_at timestamptz,
 	taken_by name,
-	CONSTRAINT alerts_pkey PRIMARY KEY (alert_id)
+	CONSTRAINT alerts_pkey PRIMARY KEY (alert_id),
+	CONSTRAINT alerts_kind_check CHECK
+		(kind IN ('customer', 'drift', 'quality', 'data', 'maintenance')),
+	CONSTRAINT alerts_customer_check CHECK
+		(kind <> 'customer' OR (rule_id IS NOT NULL AND rule IS NOT NULL
+			AND model IS NOT NULL AND customer_key IS NOT NULL
+			AND version IS NOT NULL AND score IS NOT NULL AND band IS NOT NULL)),
+	CONSTRAINT alerts_message_check CHECK
+		(kind = 'customer' OR message IS NOT NULL)
 );
 CREATE INDEX alerts_customer_idx ON churn.alerts (customer_key, rule_id, raised_at);
 CREATE INDEX alerts_open_idx ON churn.alerts (alert_id) WHERE taken_at IS NULL;
-COMMENT ON TABLE churn.alerts IS 'customers for whom a rule''s condition came true';
+COMMENT ON TABLE churn.alerts IS 'what somebody should look at: customers for whom a rule''s condition came true, and models that churn_maintain() found wanting';
 COMMENT ON COLUMN churn.alerts.alert_id IS 'number of the alert';
-COMMENT ON COLUMN churn.alerts.rule_id IS 'number of the rule';
+COMMENT ON COLUMN churn.alerts.kind IS 'customer (a rule''s condition came true), drift (the data are not those of training), quality (the scores fit the outcomes less than they did), data (the source has errors) or maintenance (a version was trained, or something failed)';
+COMMENT ON COLUMN churn.alerts.rule_id IS 'number of the rule; null but for customers, as is each column of a customer';
 COMMENT ON COLUMN churn.alerts.rule IS 'its name';
-COMMENT ON COLUMN churn.alerts.model IS 'name of the model';
+COMMENT ON COLUMN churn.alerts.model IS 'name of the model; null if it concerns none';
 COMMENT ON COLUMN churn.alerts.customer_key IS 'key of the customer, as text';
-COMMENT ON COLUMN churn.alerts.version IS 'version that gave the score';
+COMMENT ON COLUMN churn.alerts.version IS 'version that gave the score, or that the alert is about';
 COMMENT ON COLUMN churn.alerts.score IS 'probability of churn, 0 to 1';
 COMMENT ON COLUMN churn.alerts.previous_score IS 'the score before, or null';
 COMMENT ON COLUMN churn.alerts.band IS 'high, medium or low';
+COMMENT ON COLUMN churn.alerts.message IS 'what happened, in words; null for customers';
 COMMENT ON COLUMN churn.alerts.raised_at IS 'when it was raised';
 COMMENT ON COLUMN churn.alerts.lsn IS 'write-ahead log position of the change; null for a rescan';
 COMMENT ON COLUMN churn.alerts.taken_at IS 'when churn_take_alerts() handed it out, or null';
 COMMENT ON COLUMN churn.alerts.taken_by IS 'session role that took it';
+
+-- Looking after models.
+
+CREATE TABLE churn.policies (
+	model text NOT NULL,
+	action text NOT NULL,
+	schedule interval NOT NULL,
+	drift_alpha double precision NOT NULL,
+	drift_psi double precision NOT NULL,
+	drift_segment text,
+	quality_metric text NOT NULL,
+	quality_drop double precision NOT NULL,
+	max_age interval,
+	min_rows bigint NOT NULL,
+	algorithm text NOT NULL,
+	retention interval NOT NULL,
+	enabled boolean NOT NULL,
+	set_by name NOT NULL,
+	set_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT policies_pkey PRIMARY KEY (model),
+	CONSTRAINT policies_action_check CHECK
+		(action IN ('alert', 'retrain', 'retrain_and_promote')),
+	CONSTRAINT policies_algorithm_check CHECK
+		(algorithm IN ('same', 'auto'))
+);
+COMMENT ON TABLE churn.policies IS 'when churn_maintain() looks after a model, and what it does; one row a model';
+COMMENT ON COLUMN churn.policies.model IS 'name of the model';
+COMMENT ON COLUMN churn.policies.action IS 'what follows drift, lost quality or age: alert, retrain (a challenger is trained and compared) or retrain_and_promote (and takes over if it is better)';
+COMMENT ON COLUMN churn.policies.schedule IS 'time from one look at the model to the next';
+COMMENT ON COLUMN churn.policies.drift_alpha IS 'share of false alarms among the features said to drift that is put up with, and level of the tests of quality';
+COMMENT ON COLUMN churn.policies.drift_psi IS 'population stability index that a feature''s must exceed, with confidence, to be said to drift';
+COMMENT ON COLUMN churn.policies.drift_segment IS 'column each of whose values is checked for drift as well, or null';
+COMMENT ON COLUMN churn.policies.quality_metric IS 'metric whose loss is an alarm';
+COMMENT ON COLUMN churn.policies.quality_drop IS 'loss of it that is put up with';
+COMMENT ON COLUMN churn.policies.max_age IS 'time since the last training after which to train again, or null';
+COMMENT ON COLUMN churn.policies.min_rows IS 'rows below which nothing is said to drift or to have lost quality';
+COMMENT ON COLUMN churn.policies.algorithm IS 'what a challenger is trained by: same (learner and parameters of the champion) or auto';
+COMMENT ON COLUMN churn.policies.retention IS 'time for which checks, quality, issues and history are kept';
+COMMENT ON COLUMN churn.policies.enabled IS 'whether churn_maintain() looks at it';
+COMMENT ON COLUMN churn.policies.set_by IS 'role that called churn_set_policy()';
+COMMENT ON COLUMN churn.policies.set_at IS 'when it was called last';
+
+CREATE TABLE churn.maintenance_log (
+	run_id bigint NOT NULL,
+	step_id bigint GENERATED ALWAYS AS IDENTITY,
+	model text,
+	step text NOT NULL,
+	state text NOT NULL,
+	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	finished_at timestamptz,
+	version int,
+	message text,
+	detail jsonb,
+	CONSTRAINT maintenance_log_pkey PRIMARY KEY (step_id),
+	CONSTRAINT maintenance_log_step_check CHECK
+		(step IN ('validate', 'drift', 'measure', 'retrain', 'compare',
+			'promote', 'alert', 'purge', 'partitions')),
+	CONSTRAINT maintenance_log_state_check CHECK
+		(state IN ('running', 'done', 'failed', 'skipped'))
+);
+CREATE INDEX maintenance_log_model_idx ON churn.maintenance_log (model, run_id);
+COMMENT ON TABLE churn.maintenance_log IS 'what churn_maintain() did, a row a step; written before the step begins, so that one that was interrupted is seen';
+COMMENT ON COLUMN churn.maintenance_log.run_id IS 'number of the run: a model''s steps, from validate to alert, have one number, also where a later call ended them';
+COMMENT ON COLUMN churn.maintenance_log.step_id IS 'number of the step';
+COMMENT ON COLUMN churn.maintenance_log.model IS 'name of the model; null for purge and partitions';
+COMMENT ON COLUMN churn.maintenance_log.step IS 'validate, drift, measure, retrain, compare, promote, alert, purge or partitions';
+COMMENT ON COLUMN churn.maintenance_log.state IS 'running, done, skipped or failed; running as well, until the next call, where the process ended before the step did';
+COMMENT ON COLUMN churn.maintenance_log.started_at IS 'when it began';
+COMMENT ON COLUMN churn.maintenance_log.finished_at IS 'when it ended, or was seen not to have; null while it runs';
+COMMENT ON COLUMN churn.maintenance_log.version IS 'version that it looked at, trained or put in force';
+COMMENT ON COLUMN churn.maintenance_log.message IS 'what came of it, in words; why it was skipped; the error';
+COMMENT ON COLUMN churn.maintenance_log.detail IS 'the same in figures';
 
 SELECT pg_catalog.pg_extension_config_dump('churn.models', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.models_model_id_seq', '');
@@ -553,6 +637,9 @@ SELECT pg_catalog.pg_extension_config_dump('churn.alert_rules', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.alert_rules_rule_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.alerts', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.alerts_alert_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.policies', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.maintenance_log', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.maintenance_log_step_id_seq', '');
 
 --
 -- 2. Scoring
@@ -845,6 +932,8 @@ BEGIN
 		DELETE FROM churn.watches w WHERE w.model = m.name;
 		DELETE FROM churn.rescans r WHERE r.model = m.name;
 		DELETE FROM churn.alert_rules r WHERE r.model = m.name;
+		DELETE FROM churn.policies p WHERE p.model = m.name;
+		DELETE FROM churn.maintenance_log l WHERE l.model = m.name;
 		RETURN;
 	END IF;
 	PERFORM churn.require_version(m.name, churn_drop_model.version);
@@ -1403,7 +1492,8 @@ $$;
 COMMENT ON FUNCTION churn_drop_alert_rule(text, text) IS
 'drops an alert rule; its alerts stay';
 
-CREATE FUNCTION churn_take_alerts(n int DEFAULT 100, model text DEFAULT NULL)
+CREATE FUNCTION churn_take_alerts(n int DEFAULT 100, model text DEFAULT NULL,
+								  kind text DEFAULT 'customer')
 RETURNS SETOF churn.alerts
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -1412,6 +1502,7 @@ AS $$
 		SELECT o.alert_id FROM churn.alerts o
 		WHERE o.taken_at IS NULL
 			AND (churn_take_alerts.model IS NULL OR o.model = churn_take_alerts.model)
+			AND (churn_take_alerts.kind IS NULL OR o.kind = churn_take_alerts.kind)
 		ORDER BY o.alert_id LIMIT greatest(churn_take_alerts.n, 0)
 		FOR UPDATE SKIP LOCKED),
 	taken AS (
@@ -1421,8 +1512,30 @@ AS $$
 		RETURNING a.*)
 	SELECT * FROM taken ORDER BY alert_id;
 $$;
-COMMENT ON FUNCTION churn_take_alerts(int, text) IS
-'hands out up to n alerts that nobody took yet, the oldest first; rolled back, they are handed out again';
+COMMENT ON FUNCTION churn_take_alerts(int, text, text) IS
+'hands out up to n alerts that nobody took yet, of a kind (null: of all kinds), the oldest first; rolled back, they are handed out again';
+
+-- The worker writes alerts of customers by itself: see stream_alerts.c.
+CREATE FUNCTION churn.raise_alert(model text, kind text, message text,
+								  version int DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	alert bigint;
+BEGIN
+	INSERT INTO churn.alerts (model, kind, message, version)
+		VALUES (raise_alert.model, raise_alert.kind, raise_alert.message, raise_alert.version)
+		RETURNING alert_id INTO alert;
+	-- any role may listen, so it tells nothing of models
+	PERFORM pg_notify('churn_alerts',
+		format('{"kind": "%s", "count": 1}', raise_alert.kind));
+	RETURN alert;
+END
+$$;
+COMMENT ON FUNCTION churn.raise_alert(text, text, text, int) IS
+'internal: writes an alert about a model, or about none, and notifies of it; returns its number';
 
 --
 -- 8. Streaming: status
@@ -1524,7 +1637,8 @@ REVOKE ALL ON FUNCTION churn_watch(text, text, text, boolean, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_unwatch(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_add_alert_rule(text, text, interval, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drop_alert_rule(text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION churn_take_alerts(int, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_take_alerts(int, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.raise_alert(text, text, text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.maintain_log(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.deploy(text, int, text, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.lock_model(text) FROM PUBLIC;
