@@ -6,6 +6,7 @@
 
 #include "access/table.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 
@@ -55,4 +56,19 @@ churn_role_restore(ChurnRole saved)
 {
 	AtEOXact_GUC(false, saved.nestlevel);
 	SetUserIdAndSecContext(saved.user, saved.context);
+}
+
+/*
+ * Complains unless the caller owns the model.
+ */
+void
+churn_role_check_owner(const ChurnModelRow *model)
+{
+	Oid			owner = get_role_oid(model->owner, true);
+
+	if (!OidIsValid(owner) || !has_privs_of_role(GetUserId(), owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", model->name),
+				 errdetail("It belongs to role \"%s\".", model->owner)));
 }

@@ -5,6 +5,8 @@
 #ifndef CHURN_ROLE_H
 #define CHURN_ROLE_H
 
+struct ChurnModelRow;
+
 typedef struct ChurnRole
 {
 	Oid			user;
@@ -20,5 +22,8 @@ typedef struct ChurnRole
 extern ChurnRole churn_role_become(Oid role);
 extern ChurnRole churn_role_become_owner(void);
 extern void churn_role_restore(ChurnRole saved);
+
+/* Complains unless the caller owns the model, or is a member of who does. */
+extern void churn_role_check_owner(const struct ChurnModelRow *model);
 
 #endif							/* CHURN_ROLE_H */
