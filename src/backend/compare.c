@@ -56,6 +56,7 @@ typedef struct Comparison
 {
 	ChurnEvaluation evaluation; /* of the challenger, the champion its rival */
 	ChurnVersionRecord champion;
+	int			imported;		/* version that was, 0 if neither */
 } Comparison;
 
 PG_FUNCTION_INFO_V1(churn_compare);
@@ -148,9 +149,13 @@ share_test_part(Comparison *comparison)
 		record->positive = champion->positive;
 	}
 	if (strcmp(champion->origin, "train") != 0)
+	{
+		comparison->imported = comparison->evaluation.rival->version;
 		return;
+	}
 	if (strcmp(record->origin, "train") != 0)
 	{
+		comparison->imported = comparison->evaluation.version->version;
 		record->origin = champion->origin;
 		record->key = champion->key;
 		record->test_fraction = champion->test_fraction;
@@ -197,7 +202,6 @@ static void
 tell_rows(const Comparison *comparison)
 {
 	const ChurnEvaluation *evaluation = &comparison->evaluation;
-	bool		imported = strcmp(comparison->champion.origin, "train") != 0;
 	char	   *unlabelled = "";
 
 	if (evaluation->unlabelled > 0)
@@ -209,8 +213,9 @@ tell_rows(const Comparison *comparison)
 						evaluation->version->version,
 						evaluation->rival->version, evaluation->row->name,
 						(unsigned long long) evaluation->measured),
-				 imported ?
-				 errdetail("The champion was imported, and may have been trained on them.  %llu labelled rows are in other parts.%s",
+				 comparison->imported > 0 ?
+				 errdetail("Version %d was imported, and may have been trained on them.  %llu labelled rows are in other parts.%s",
+						   comparison->imported,
 						   (unsigned long long) evaluation->left_out,
 						   unlabelled) :
 				 errdetail("Neither was trained on them.  %llu labelled rows are in other parts.%s",

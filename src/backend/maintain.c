@@ -281,17 +281,22 @@ churn_train_as(PG_FUNCTION_ARGS)
 {
 	Oid			types[TRAIN_ARGUMENTS] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 	TEXTOID, TEXTOID, TEXTARRAYOID, JSONBOID, JSONBOID, JSONBOID};
-	Oid			role = get_role_oid(NameStr(*PG_GETARG_NAME(0)), false);
-	Oid			trainer = PG_GETARG_OID(1);
-	char	   *schema = get_namespace_name(get_func_namespace(trainer));
 	Datum		values[TRAIN_ARGUMENTS];
 	char		nulls[TRAIN_ARGUMENTS];
 	ChurnRole	saved;
 	Datum		version;
+	char	   *schema;
+	Oid			role;
 	bool		isnull;
 	int			code;
 	int			i;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		elog(ERROR, "role and trainer must not be null");
+	role = get_role_oid(NameStr(*PG_GETARG_NAME(0)), false);
+	schema = get_namespace_name(get_func_namespace(PG_GETARG_OID(1)));
+	if (schema == NULL)
+		elog(ERROR, "function %u is gone", PG_GETARG_OID(1));
 	for (i = 0; i < TRAIN_ARGUMENTS; i++)
 	{
 		values[i] = fcinfo->args[i + 2].value;
