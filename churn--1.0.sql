@@ -1963,26 +1963,24 @@ BEGIN
 		s.message := format('version %s has no baseline', s.version);
 		RETURN s;
 	END IF;
-	WITH checks AS (
-		SELECT d.* FROM @extschema@.churn_drift(s.model) d
-		UNION ALL
-		SELECT d.* FROM @extschema@.churn_drift(s.model, segment => p.drift_segment) d
-			WHERE p.drift_segment IS NOT NULL),
-	-- of a feature of a segment, and of the whole
+	WITH drift AS (SELECT * FROM @extschema@.churn_drift(s.model)),
 	found AS (
-		SELECT c.feature || coalesce(format(' (%s = %s)', c.segment, c.segment_value), '') AS feature,
-			max(c.value) FILTER (WHERE c.statistic = 'psi') AS psi
-		FROM checks c
-		WHERE c.drifted AND c.feature <> '(model)' AND c.rows >= p.min_rows
-		GROUP BY c.feature, c.segment, c.segment_value)
-	SELECT jsonb_build_object('checks', (SELECT jsonb_agg(DISTINCT c.check_id) FROM checks c),
-			'rows', (SELECT max(c.rows) FROM checks c),
-			'drifted', EXISTS (SELECT FROM found),
-			'features', (SELECT jsonb_object_agg(f.feature, f.psi) FROM found f),
-			'largest', (SELECT string_agg(f.name, ', ' ORDER BY f.psi DESC NULLS LAST)
-				FROM (SELECT f.psi, f.feature || coalesce(format(' (PSI %s)', round(f.psi::numeric, 3)), '') AS name
-					FROM found f ORDER BY f.psi DESC NULLS LAST LIMIT 5) f))
-		INTO s.detail;
+		SELECT d.feature, d.value, d.feature || format(' (PSI %s)', round(d.value::numeric, 3)) AS name
+		FROM drift d
+		WHERE d.drifted AND d.statistic = 'psi')
+	SELECT jsonb_build_object('checks', jsonb_agg(DISTINCT d.check_id), 'rows', max(d.rows),
+			'drifted', bool_or(d.drifted AND d.rows >= p.min_rows),
+			'features', (SELECT jsonb_object_agg(f.feature, f.value) FROM found f),
+			'largest', (SELECT string_agg(f.name, ', ' ORDER BY f.value DESC)
+				FROM (SELECT * FROM found ORDER BY value DESC LIMIT 5) f))
+		INTO s.detail
+		FROM drift d WHERE d.feature = '(model)';
+	-- what sets a segment apart from all customers is no alarm
+	IF p.drift_segment IS NOT NULL THEN
+		SELECT s.detail || jsonb_build_object('checks', (s.detail -> 'checks') || jsonb_agg(DISTINCT d.check_id))
+			INTO s.detail
+			FROM @extschema@.churn_drift(s.model, segment => p.drift_segment) d;
+	END IF;
 	s.message := CASE WHEN (s.detail ->> 'drifted')::boolean
 			THEN 'drift of ' || (s.detail ->> 'largest')
 		WHEN (s.detail ->> 'rows')::bigint < p.min_rows
