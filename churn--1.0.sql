@@ -1939,7 +1939,7 @@ BEGIN
 			'first_error', (array_agg(i.message) FILTER (WHERE i.severity = 'error'))[1])
 		INTO s.detail
 		FROM @extschema@.churn_validate(s.model) i;
-	s.message := format('%s errors, %s warnings, %s notices', s.detail ->> 'errors',
+	s.message := format('errors: %s, warnings: %s, notices: %s', s.detail ->> 'errors',
 		s.detail ->> 'warnings', s.detail ->> 'notices');
 	RETURN s;
 END
@@ -2016,7 +2016,7 @@ BEGIN
 	s.message := CASE WHEN (s.detail ->> 'drifted')::boolean
 		THEN 'concept drift: ' || (SELECT string_agg(format('%s %s', x.key, round(x.value::numeric, 3)), ', ')
 			FROM jsonb_each_text(s.detail -> 'statistics') x)
-		ELSE format('%s days', s.detail ->> 'days') END;
+		ELSE format('days: %s', s.detail ->> 'days') END;
 	RETURN s;
 END
 $$;
@@ -2214,7 +2214,7 @@ BEGIN
 		alerts := alerts || churn.raise_alert(s.model, alert.kind, alert.message, alert.version::int);
 	END LOOP;
 	s.detail := jsonb_build_object('alerts', alerts);
-	s.message := format('%s alerts', cardinality(alerts));
+	s.message := format('alerts: %s', cardinality(alerts));
 	IF cardinality(alerts) = 0 THEN
 		s.state := 'skipped';
 		s.message := 'there is nothing to tell';
@@ -2251,7 +2251,7 @@ BEGIN
 		GET DIAGNOSTICS deleted = ROW_COUNT;
 		s.detail := s.detail || jsonb_build_object(old.relation, deleted);
 	END LOOP;
-	s.message := format('%s rows deleted', (SELECT sum(x.value::bigint) FROM jsonb_each_text(s.detail) x));
+	s.message := format('rows deleted: %s', (SELECT sum(x.value::bigint) FROM jsonb_each_text(s.detail) x));
 	RETURN s;
 END
 $$;
@@ -2271,7 +2271,7 @@ BEGIN
 		s.message := 'churn.log_retention is 0';
 	ELSE
 		PERFORM churn.maintain_log(retention);
-		SELECT format('%s partitions', count(*)) INTO s.message
+		SELECT format('partitions: %s', count(*)) INTO s.message
 			FROM pg_inherits i WHERE i.inhparent = 'churn.prediction_log'::regclass;
 	END IF;
 	RETURN s;
