@@ -2146,7 +2146,7 @@ BEGIN
 	s.message := CASE
 		WHEN m.champion = s.version THEN format('version %s is in force already', s.version)
 		WHEN (steps #>> '{compare,detail,better}')::boolean IS NOT TRUE
-			THEN format('version %s is not better for certain', s.version)
+			THEN format('version %s is not clearly better', s.version)
 		WHEN action IS DISTINCT FROM 'retrain_and_promote'
 			THEN format('version %s is better, but the policy does not say to promote', s.version)
 		WHEN m.champion IS DISTINCT FROM (steps #>> '{compare,detail,champion_version}')::int
