@@ -1437,7 +1437,8 @@ COMMENT ON FUNCTION churn_unwatch(text, text) IS
 'ends live rescoring of a table or, without one, of all the model''s tables; returns how many';
 
 -- Makes the log's partitions of today and the next two days and drops those
--- that are older than the retention.  Called by the worker as the owner.
+-- that are older than the retention.  Called by the worker and churn_maintain(),
+-- as the owner.
 CREATE FUNCTION churn.maintain_log(retention interval)
 RETURNS void
 LANGUAGE plpgsql
@@ -1450,12 +1451,14 @@ DECLARE
 BEGIN
 	FOR day IN SELECT today + i FROM generate_series(0, 2) AS i LOOP
 		partition := 'prediction_log_' || to_char(day, 'YYYYMMDD');
-		IF to_regclass('churn.' || partition) IS NULL THEN
-			EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS,
-				PRIMARY KEY (customer_key, model, scored_at))', partition);
-			EXECUTE format('ALTER TABLE churn.prediction_log ATTACH PARTITION churn.%I FOR VALUES FROM (%L) TO (%L)',
-				partition, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
-		END IF;
+		CONTINUE WHEN to_regclass('churn.' || partition) IS NOT NULL;
+		-- somebody else may be about to make it
+		LOCK TABLE churn.prediction_log IN SHARE UPDATE EXCLUSIVE MODE;
+		CONTINUE WHEN to_regclass('churn.' || partition) IS NOT NULL;
+		EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS,
+			PRIMARY KEY (customer_key, model, scored_at))', partition);
+		EXECUTE format('ALTER TABLE churn.prediction_log ATTACH PARTITION churn.%I FOR VALUES FROM (%L) TO (%L)',
+			partition, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
 	END LOOP;
 	FOR partition IN
 		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -1466,7 +1469,7 @@ BEGIN
 		-- whoever reads it must not hold up the stream; tomorrow is another day
 		BEGIN
 			SET LOCAL lock_timeout = '1s';
-			EXECUTE format('DROP TABLE churn.%I', partition);
+			EXECUTE format('DROP TABLE IF EXISTS churn.%I', partition);
 		EXCEPTION WHEN lock_not_available THEN
 			NULL;
 		END;

@@ -122,8 +122,10 @@ sub disturbed
 }
 
 my $undisturbed = fresh('undisturbed');
-$node->safe_psql($undisturbed, 'CALL churn_maintain(force => true)');
+my $told = $node->safe_psql($undisturbed, "LISTEN churn_alerts;\nCALL churn_maintain(force => true);");
 my $expected = state_of($undisturbed);
+like($told, qr/Asynchronous notification "churn_alerts" with payload "\{"kind": "$_", "count": 1\}"/, "a notification of kind $_")
+  for qw(drift maintenance);
 like($expected, qr/^m\|promote\|done\|2\|/m, 'undisturbed, a challenger takes over');
 like($expected, qr/^a_lost\|validate\|failed\|/m, 'and a model fails');
 
