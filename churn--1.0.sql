@@ -24,6 +24,7 @@ CREATE TABLE churn.models (
 	positive text,
 	owner name NOT NULL,
 	champion int,
+	challenger int,
 	last_version int NOT NULL DEFAULT 0,
 	split_seed bigint NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -42,6 +43,7 @@ COMMENT ON COLUMN churn.models.label IS 'column that says who churned';
 COMMENT ON COLUMN churn.models.positive IS 'value of the label that means churned, or null where it was recognised';
 COMMENT ON COLUMN churn.models.owner IS 'role as which stored SQL of the model runs';
 COMMENT ON COLUMN churn.models.champion IS 'version in force, or null';
+COMMENT ON COLUMN churn.models.challenger IS 'version that scores in the shadow of the champion, or null';
 COMMENT ON COLUMN churn.models.last_version IS 'highest version number ever given; numbers are not used twice';
 COMMENT ON COLUMN churn.models.split_seed IS 'seed of the hash that puts a customer into training, validation or test';
 COMMENT ON COLUMN churn.models.created_at IS 'when the first version was registered';
@@ -441,17 +443,36 @@ CREATE TABLE churn.prediction_log (
 	lsn pg_lsn,
 	origin text NOT NULL
 ) PARTITION BY RANGE (scored_at);
-COMMENT ON TABLE churn.prediction_log IS 'every score that live rescoring wrote, with what it was made of; partitioned by day';
+COMMENT ON TABLE churn.prediction_log IS 'every score that live rescoring wrote, and those of challengers, with what they were made of; partitioned by day';
 COMMENT ON COLUMN churn.prediction_log.customer_key IS 'key of the customer, as text';
 COMMENT ON COLUMN churn.prediction_log.model IS 'name of the model';
 COMMENT ON COLUMN churn.prediction_log.version IS 'version that gave the score';
 COMMENT ON COLUMN churn.prediction_log.score IS 'probability of churn, 0 to 1';
-COMMENT ON COLUMN churn.prediction_log.previous_score IS 'the score before, or null';
+COMMENT ON COLUMN churn.prediction_log.previous_score IS 'the score before, or null; null for the challenger';
 COMMENT ON COLUMN churn.prediction_log.band IS 'high, medium or low';
 COMMENT ON COLUMN churn.prediction_log.features IS 'the row as the model sees it: by position in churn.features; NaN is missing';
 COMMENT ON COLUMN churn.prediction_log.scored_at IS 'when the score was found';
 COMMENT ON COLUMN churn.prediction_log.lsn IS 'write-ahead log position of the change it follows; null for a rescan';
-COMMENT ON COLUMN churn.prediction_log.origin IS 'stream for a change, batch for a rescan';
+COMMENT ON COLUMN churn.prediction_log.origin IS 'stream for a change, batch for a rescan, shadow for a score by the challenger';
+
+CREATE TABLE churn.profiles (
+	model text NOT NULL,
+	version int NOT NULL,
+	window_start timestamptz NOT NULL,
+	window_end timestamptz NOT NULL,
+	rows bigint NOT NULL,
+	updated_at timestamptz NOT NULL,
+	profile bytea NOT NULL,
+	CONSTRAINT profiles_pkey PRIMARY KEY (model, version, window_start)
+);
+COMMENT ON TABLE churn.profiles IS 'how the features and scores of changed customers were distributed, by hour: what churn_drift() compares with the baseline of training';
+COMMENT ON COLUMN churn.profiles.model IS 'name of the model';
+COMMENT ON COLUMN churn.profiles.version IS 'version that gave the scores';
+COMMENT ON COLUMN churn.profiles.window_start IS 'beginning of the hour in which the changes were scored';
+COMMENT ON COLUMN churn.profiles.window_end IS 'end of that hour';
+COMMENT ON COLUMN churn.profiles.rows IS 'scores that are counted';
+COMMENT ON COLUMN churn.profiles.updated_at IS 'when counts were written last: up to a minute after they were made';
+COMMENT ON COLUMN churn.profiles.profile IS 'counts by the cells of the version''s baseline';
 
 CREATE TABLE churn.errors (
 	error_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -631,6 +652,7 @@ SELECT pg_catalog.pg_extension_config_dump('churn.predictions', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues_issue_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.watches', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.profiles', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.errors', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.errors_error_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.alert_rules', '');
@@ -800,11 +822,13 @@ BEGIN
 		(model_id, model, version, during, deployed_by, why, restores)
 		VALUES (m.model_id, m.name, new_version, tstzrange(since, NULL),
 				session_user, reason, restored);
-	UPDATE churn.models SET champion = new_version WHERE model_id = m.model_id;
+	UPDATE churn.models SET champion = new_version,
+		challenger = nullif(challenger, new_version)
+		WHERE model_id = m.model_id;
 END
 $$;
 COMMENT ON FUNCTION churn.deploy(text, int, text, bigint) IS
-'internal: makes a version the champion and closes the deployment before';
+'internal: makes a version the champion, no longer the challenger, and closes the deployment before';
 
 -- Locks a model's row and returns it, or complains.
 CREATE FUNCTION churn.lock_model(model_name text)
@@ -871,6 +895,53 @@ $$;
 COMMENT ON FUNCTION churn_promote(text, int) IS
 'makes a version the champion of its model, from the next statement after commit on';
 
+-- Complains unless rows of the model's source can be scored by the version.
+CREATE FUNCTION churn.require_fit(model_name text, wanted int)
+RETURNS void
+AS 'MODULE_PATHNAME', 'churn_require_fit'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION churn.require_fit(text, int) IS
+'internal: complains unless the version can score rows of the model''s source';
+
+CREATE FUNCTION churn_set_challenger(model text, version int)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	m churn.models := churn.lock_model(churn_set_challenger.model);
+	wanted int := churn_set_challenger.version;
+BEGIN
+	IF m.challenger IS NOT DISTINCT FROM wanted THEN
+		IF wanted IS NULL THEN
+			RAISE NOTICE 'model "%" has no challenger', m.name;
+		ELSE
+			RAISE NOTICE 'version % of model "%" is the challenger already',
+				wanted, m.name;
+		END IF;
+		RETURN;
+	END IF;
+	IF wanted IS NOT NULL THEN
+		PERFORM churn.require_version(m.name, wanted);
+		IF m.champion IS NULL THEN
+			RAISE EXCEPTION USING
+				ERRCODE = 'object_not_in_prerequisite_state',
+				MESSAGE = format('model "%s" has no version in force', m.name),
+				HINT = 'Put one in force with churn_promote().';
+		ELSIF m.champion = wanted THEN
+			RAISE EXCEPTION USING
+				ERRCODE = 'invalid_parameter_value',
+				MESSAGE = format('version %s of model "%s" is in force', wanted, m.name),
+				HINT = 'A challenger is another version than the champion.';
+		END IF;
+		PERFORM churn.require_fit(m.name, wanted);
+	END IF;
+	UPDATE churn.models x SET challenger = wanted WHERE x.model_id = m.model_id;
+END
+$$;
+COMMENT ON FUNCTION churn_set_challenger(text, int) IS
+'has live rescoring score every change by another version, too, into churn.prediction_log alone; null ends that';
+
 CREATE FUNCTION churn_rollback(model text)
 RETURNS int
 LANGUAGE plpgsql STRICT SECURITY DEFINER
@@ -931,6 +1002,7 @@ BEGIN
 		DELETE FROM churn.data_issues i WHERE i.model = m.name;
 		DELETE FROM churn.watches w WHERE w.model = m.name;
 		DELETE FROM churn.rescans r WHERE r.model = m.name;
+		DELETE FROM churn.profiles p WHERE p.model = m.name;
 		DELETE FROM churn.alert_rules r WHERE r.model = m.name;
 		DELETE FROM churn.policies p WHERE p.model = m.name;
 		DELETE FROM churn.maintenance_log l WHERE l.model = m.name;
@@ -943,6 +1015,8 @@ BEGIN
 			MESSAGE = format('version %s of model "%s" is in force', m.champion, m.name),
 			HINT = 'Promote another version first, or drop the whole model.';
 	END IF;
+	UPDATE churn.models x SET challenger = NULL
+		WHERE x.model_id = m.model_id AND x.challenger = churn_drop_model.version;
 	DELETE FROM churn.model_versions v
 		WHERE v.model = m.name AND v.version = churn_drop_model.version;
 	DELETE FROM churn.features f
@@ -953,6 +1027,8 @@ BEGIN
 		WHERE c.model = m.name AND c.version = churn_drop_model.version;
 	DELETE FROM churn.data_issues i
 		WHERE i.model = m.name AND i.version = churn_drop_model.version;
+	DELETE FROM churn.profiles p
+		WHERE p.model = m.name AND p.version = churn_drop_model.version;
 END
 $$;
 COMMENT ON FUNCTION churn_drop_model(text, int) IS
@@ -1456,7 +1532,7 @@ BEGIN
 		LOCK TABLE churn.prediction_log IN SHARE UPDATE EXCLUSIVE MODE;
 		CONTINUE WHEN to_regclass('churn.' || partition) IS NOT NULL;
 		EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS,
-			PRIMARY KEY (customer_key, model, scored_at))', partition);
+			PRIMARY KEY (scored_at, customer_key, model, version))', partition);
 		EXECUTE format('ALTER TABLE churn.prediction_log ATTACH PARTITION churn.%I FOR VALUES FROM (%L) TO (%L)',
 			partition, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
 	END LOOP;
@@ -2355,6 +2431,7 @@ REVOKE ALL ON FUNCTION churn_train(text, text, text, text, text, text, text[], j
 REVOKE ALL ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_compare(text, int, int, text, int, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_promote(text, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_set_challenger(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rollback(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drop_model(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_export(text, int, text) FROM PUBLIC;
@@ -2370,6 +2447,7 @@ REVOKE ALL ON FUNCTION churn.maintain_log(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.deploy(text, int, text, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.lock_model(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.require_version(text, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.require_fit(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.register_version(jsonb, bytea, bytea, bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_set_policy(text, text, interval, double precision, double precision, text, text, double precision, interval, bigint, text, interval, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drop_policy(text) FROM PUBLIC;

@@ -428,3 +428,19 @@ churn_source_plan(const ChurnSource *source, const Bitmapset *columns,
 	MemoryContextSwitchTo(old);
 	return result;
 }
+
+/*
+ * The columns of a statement's rows; see source.h.
+ */
+TupleDesc
+churn_source_columns(const char *statement)
+{
+	SPIPlanPtr	plan = SPI_prepare(statement, 0, NULL);
+	CachedPlanSource *source;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the source: %s",
+			 SPI_result_code_string(SPI_result));
+	source = linitial(SPI_plan_get_plan_sources(plan));
+	return CreateTupleDescCopy(source->resultDesc);
+}

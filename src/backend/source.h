@@ -51,6 +51,9 @@ extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
 extern int	churn_source_column(const ChurnSource *source, const char *name,
 								const char *what);
 
+/* The columns of a statement's rows, with SPI connected. */
+extern TupleDesc churn_source_columns(const char *statement);
+
 /* The schema-qualified name of a relation, quoted where need be. */
 extern char *churn_relation_name(Relation relation);
 

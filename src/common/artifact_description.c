@@ -19,6 +19,21 @@ static const struct
 };
 
 /*
+ * Finds a kind of feature by its name.
+ */
+bool
+churn_artifact_kind(const char *name, ChurnFeatureKind *kind)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(name, kinds[i].name) == 0)
+		{
+			*kind = kinds[i].kind;
+			return true;
+		}
+	return false;
+}
+
+/*
  * Gives a feature its categories and their dictionary.
  */
 bool
@@ -79,21 +94,16 @@ read_feature(ChurnFeature *feature, const ChurnValue *described,
 	const char *kind = churn_value_text(described, "kind", "");
 	const ChurnValue *text_number = churn_value_get(described, "text_number");
 	const ChurnValue *transform = churn_value_get(described, "transform");
-	size_t		i;
 
 	feature->name = churn_value_text(described, "name", NULL);
 	feature->type = churn_value_text(described, "type", "");
 	if (feature->name == NULL || feature->name[0] == '\0')
 		return churn_fail(error, CHURN_ERROR_CORRUPT,
 						  "%s has a feature without a name", what);
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (strcmp(kind, kinds[i].name) == 0)
-			break;
-	if (i == sizeof(kinds) / sizeof(kinds[0]))
+	if (!churn_artifact_kind(kind, &feature->kind))
 		return churn_fail(error, CHURN_ERROR_CORRUPT,
 						  "feature \"%.200s\" is of unknown kind \"%.100s\"",
 						  feature->name, kind);
-	feature->kind = kinds[i].kind;
 	if (text_number != NULL && text_number->kind == CHURN_VALUE_BOOLEAN &&
 		text_number->u.boolean)
 		feature->flags |= CHURN_FEATURE_TEXT_NUMBER;

@@ -93,7 +93,7 @@ SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the
 	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
 SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
 SELECT throws_ok('SELECT * FROM churn.' || t, '42501', NULL, 'may not read churn.' || t)
-	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,watches,rescans,stream_position,prediction_log,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status}'::text[]) t;
+	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,watches,rescans,stream_position,prediction_log,profiles,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status}'::text[]) t;
 SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARRAY[
 	$$SELECT churn_train('customers', 'x', algorithm => 'xgboost', options => '{"folds": 0}')$$,
 	$$SELECT churn_rescore('m')$$,
@@ -113,6 +113,7 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$SELECT churn.maintain_step(1)$$,
 	$$SELECT churn_promote('m', 1)$$,
 	$$SELECT churn_rollback('m')$$,
+	$$SELECT churn_set_challenger('m', 1)$$,
 	$$SELECT churn_drop_model('m')$$,
 	$$SELECT churn_export('m')$$,
 	$$SELECT churn_sql('m')$$,
@@ -120,6 +121,7 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$SELECT churn.deploy('m', 1, 'x')$$,
 	$$SELECT churn.lock_model('m')$$,
 	$$SELECT churn.require_version('m', 1)$$,
+	$$SELECT churn.require_fit('m', 1)$$,
 	$$SELECT churn.register_version('{}', '', '', '')$$,
 	$$SET churn.trainer = '/bin/true'$$,
 	$$SET churn.training_memory = 0$$]) AS command;

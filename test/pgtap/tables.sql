@@ -21,7 +21,7 @@ CREATE TEMP VIEW churn_relations AS
 --
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
 	'deployments', 'predictions', 'data_issues', 'watches', 'rescans', 'stream_position', 'prediction_log',
-	'errors', 'alert_rules', 'alerts', 'policies', 'maintenance_log'], 'the tables of schema churn');
+	'profiles', 'errors', 'alert_rules', 'alerts', 'policies', 'maintenance_log'], 'the tables of schema churn');
 SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
 	'data_issues_issue_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq', 'maintenance_log_step_id_seq'],
@@ -37,7 +37,7 @@ SELECT set_eq($$ SELECT relname FROM churn_relations WHERE relkind IN ('r', 'p',
 CREATE TEMP TABLE expected_columns (tab name, columns text);
 INSERT INTO expected_columns VALUES
 	('models', 'model_id integer!, name text!, source text, source_relation text, source_query text, key text, label text, '
-	 'positive text, owner name!, champion integer, last_version integer!, split_seed bigint!, '
+	 'positive text, owner name!, champion integer, challenger integer, last_version integer!, split_seed bigint!, '
 	 'created_at timestamp with time zone!'),
 	('model_versions', 'model text!, version integer!, algorithm text!, origin text!, sha256 bytea!, '
 	 'threshold double precision!, source text, source_relation text, key text, label text, positive text, '
@@ -70,6 +70,8 @@ INSERT INTO expected_columns VALUES
 	('prediction_log', 'customer_key text!, model text!, version integer!, score double precision!, '
 	 'previous_score double precision, band text!, features real[], scored_at timestamp with time zone!, '
 	 'lsn pg_lsn, origin text!'),
+	('profiles', 'model text!, version integer!, window_start timestamp with time zone!, '
+	 'window_end timestamp with time zone!, rows bigint!, updated_at timestamp with time zone!, profile bytea!'),
 	('errors', 'error_id bigint!, occurred_at timestamp with time zone!, kind text!, model text, relation text, '
 	 'customer_key text, lsn pg_lsn, sqlstate text, message text!, detail text, hint text'),
 	('alert_rules', 'rule_id integer!, name text!, model text!, condition text!, cooldown interval!, '
@@ -116,6 +118,7 @@ SELECT col_is_pk('churn', 'data_issues', 'issue_id', 'key of data_issues');
 SELECT col_is_pk('churn', 'watches', ARRAY['model', 'relation'], 'key of watches');
 SELECT col_is_pk('churn', 'rescans', 'model', 'key of rescans');
 SELECT col_is_pk('churn', 'stream_position', 'slot', 'key of stream_position');
+SELECT col_is_pk('churn', 'profiles', ARRAY['model', 'version', 'window_start'], 'key of profiles');
 SELECT col_is_pk('churn', 'errors', 'error_id', 'key of errors');
 SELECT col_is_pk('churn', 'alert_rules', 'rule_id', 'key of alert_rules');
 SELECT col_is_unique('churn', 'alert_rules', ARRAY['model', 'name'], 'names of alert rules are unique in a model');
@@ -269,6 +272,9 @@ INSERT INTO churn.features (model, version, position, name, kind) VALUES ('a', 2
 INSERT INTO churn.metrics (model, version, dataset, metric) VALUES ('a', 2, 'test', 'pr_auc');
 INSERT INTO churn.candidates (model, version, candidate, rank, algorithm, chosen, reason)
 	SELECT 'a', n, 'xgboost', 1, 'xgboost', true, 'only' FROM generate_series(1, 2) AS n;
+INSERT INTO churn.profiles (model, version, window_start, window_end, rows, updated_at, profile)
+	SELECT 'a', n, now(), now(), 0, now(), '' FROM generate_series(1, 2) AS n;
+UPDATE churn.models SET challenger = 2 WHERE name = 'a';
 PREPARE rows_of (text) AS
 	SELECT 'versions', version FROM churn.model_versions WHERE model = $1
 	UNION ALL SELECT 'features', version FROM churn.features WHERE model = $1
@@ -276,10 +282,12 @@ PREPARE rows_of (text) AS
 	UNION ALL SELECT 'candidates', version FROM churn.candidates WHERE model = $1
 	UNION ALL SELECT 'deployments', version FROM churn.deployments WHERE model = $1
 	UNION ALL SELECT 'predictions', version FROM churn.predictions WHERE model = $1
-	UNION ALL SELECT 'data_issues', version FROM churn.data_issues WHERE model = $1;
+	UNION ALL SELECT 'data_issues', version FROM churn.data_issues WHERE model = $1
+	UNION ALL SELECT 'profiles', version FROM churn.profiles WHERE model = $1;
 SELECT lives_ok($$ SELECT churn_drop_model('a', 2) $$, 'a version is dropped');
 SELECT set_eq($$ EXECUTE rows_of('a') $$, $$ VALUES ('versions', 1), ('features', 1), ('metrics', 1),
-	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1) $$, 'its rows are gone, those of the other version stay');
+	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1), ('profiles', 1) $$, 'its rows are gone, those of the other version stay');
+SELECT is(challenger, NULL, 'it is no challenger any more') FROM churn.models WHERE name = 'a';
 SELECT lives_ok($$ SELECT churn_drop_model('a') $$, 'the model is dropped');
 SELECT is_empty($$ EXECUTE rows_of('a') $$, 'and all of its rows are gone');
 SELECT set_eq('SELECT name FROM churn.models', ARRAY['b'], 'so is the model itself; another stays');
