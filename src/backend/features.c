@@ -12,6 +12,7 @@
 
 #include "churn/dictionary.h"
 #include "churn/number.h"
+#include "churn/profile.h"
 
 #include "compat.h"
 #include "features.h"
@@ -323,7 +324,8 @@ churn_row_map_columns(const ChurnRowMap *map)
 }
 
 /*
- * A text as the code of its category; NaN if training never saw it.
+ * A text as the code of its category; if training never saw it, a NaN that only
+ * profiles tell from that of a missing value.
  */
 static inline float
 category_code(const ChurnField *field, const char *text, size_t length)
@@ -331,7 +333,7 @@ category_code(const ChurnField *field, const char *text, size_t length)
 	int32		code = churn_dictionary_look_up(field->dictionary, text,
 												length);
 
-	return code < 0 ? NAN : (float) code;
+	return unlikely(code < 0) ? churn_unseen_value() : (float) code;
 }
 
 /*
@@ -356,7 +358,7 @@ encode_any(const ChurnField *field, Datum value, DateADT as_of,
 
 	if (field->dictionary != NULL)
 		return category_code(field, text, length);
-	/* a text that is no number is missing, as an unseen category is */
+	/* a text that is no number is missing */
 	if (!churn_number_parse(text, length, &number))
 		return NAN;
 	return number;
