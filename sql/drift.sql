@@ -37,6 +37,14 @@ CREATE TABLE drift_shifted AS SELECT (jsonb_populate_record(c, CASE number % 10
 	FROM (SELECT c, row_number() OVER (ORDER BY customer_id) AS number FROM drift_today c) AS c;
 SELECT feature, statistic, round(value::numeric, 4) AS value, drifted FROM churn_drift('drift_customers', 'drift_shifted')
 	WHERE feature IN ('(model)', 'contract', 'tech_support', 'payment_method', 'tenure', 'monthly_charges') AND statistic <> 'chi_square' ORDER BY feature, statistic;
+-- the thresholds of a policy
+SELECT churn_set_policy('drift_customers', drift_psi => 0.0625, drift_alpha => 0.01);
+SELECT feature, statistic, round(value::numeric, 4) AS value, threshold, drifted FROM churn_drift('drift_customers', 'drift_shifted')
+	WHERE feature IN ('(model)', 'payment_method', 'tenure', 'monthly_charges') AND drifted IS NOT NULL ORDER BY feature, statistic;
+SELECT churn_set_policy('drift_customers', drift_psi => 0, drift_alpha => 1e-300);
+SELECT value, drifted FROM churn_drift('drift_customers', 'drift_shifted') WHERE statistic = 'drifted_features';
+SELECT churn_drop_policy('drift_customers');
+
 -- in a hundred rows only what training never had proves anything
 SELECT feature, round(value::numeric, 4) AS psi, drifted FROM churn_drift('drift_customers', 'SELECT * FROM drift_shifted ORDER BY md5(customer_id) LIMIT 100')
 	WHERE statistic = 'psi' AND feature IN ('contract', 'tech_support', 'payment_method', 'tenure', 'monthly_charges') ORDER BY feature;

@@ -12,7 +12,6 @@
 #include <math.h>
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "executor/spi.h"
@@ -221,9 +220,6 @@ read_policy(ChurnDrift *drift)
 
 	drift->policy.alpha = DEFAULT_ALPHA;
 	drift->policy.psi = DEFAULT_PSI;
-	if (!OidIsValid(get_relname_relid("policies",
-									  get_namespace_oid("churn", false))))
-		return;
 	SPI_execute_with_args("SELECT drift_alpha, drift_psi FROM churn.policies"
 						  " WHERE model = $1",
 						  lengthof(types), types, values, NULL, true, 1);

@@ -99,21 +99,6 @@ check_server(void)
 }
 
 /*
- * Complains unless the caller owns the model.
- */
-static void
-check_model_owner(const ChurnModelRow *model)
-{
-	Oid			owner = get_role_oid(model->owner, true);
-
-	if (!OidIsValid(owner) || !has_privs_of_role(GetUserId(), owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of model \"%s\"", model->name),
-				 errdetail("It belongs to role \"%s\".", model->owner)));
-}
-
-/*
  * Complains of a model whose customers could not be told apart or read.
  */
 static void
@@ -309,7 +294,7 @@ churn_watch(PG_FUNCTION_ARGS)
 	check_server();
 	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								 GetActiveSnapshot(), false);
-	check_model_owner(model);
+	churn_role_check_owner(model);
 	check_model_source(model);
 	name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	relation = open_watched(model, name);
@@ -370,7 +355,7 @@ churn_unwatch(PG_FUNCTION_ARGS)
 				 errmsg("model must not be null")));
 	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								 GetActiveSnapshot(), false);
-	check_model_owner(model);
+	churn_role_check_owner(model);
 	values[0] = CStringGetTextDatum(model->name);
 	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
 	values[1] = PG_ARGISNULL(1) ? (Datum) 0 :
@@ -420,7 +405,7 @@ churn_add_alert_rule(PG_FUNCTION_ARGS)
 	check_cooldown(cooldown);
 	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								 GetActiveSnapshot(), false);
-	check_model_owner(model);
+	churn_role_check_owner(model);
 	check_model_source(model);
 	condition = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	name = PG_ARGISNULL(3) ? condition : text_to_cstring(PG_GETARG_TEXT_PP(3));

@@ -21,10 +21,10 @@ CREATE TEMP VIEW churn_relations AS
 --
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
 	'deployments', 'predictions', 'data_issues', 'drift', 'watches', 'rescans', 'stream_position', 'prediction_log',
-	'profiles', 'errors', 'alert_rules', 'alerts'], 'the tables of schema churn');
-SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status'], 'the views of schema churn');
+	'profiles', 'errors', 'alert_rules', 'alerts', 'policies', 'maintenance_log'], 'the tables of schema churn');
+SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status', 'at_risk'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
-	'data_issues_issue_id_seq', 'drift_check_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq'],
+	'data_issues_issue_id_seq', 'drift_check_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq', 'maintenance_log_step_id_seq'],
 	'the sequences of schema churn');
 SELECT set_eq($$ SELECT relname FROM churn_relations WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') $$,
 	$$ SELECT relname FROM pg_class WHERE relnamespace = 'churn'::regnamespace
@@ -45,7 +45,7 @@ INSERT INTO expected_columns VALUES
 	 'train_rows bigint, train_positives bigint, validation_rows bigint, validation_positives bigint, '
 	 'test_rows bigint, test_positives bigint, duplicates_dropped bigint, rows_without_label bigint, '
 	 'rounds integer, seed bigint, data_fingerprint text, snapshot_lsn pg_lsn, snapshot pg_snapshot, '
-	 'library_versions jsonb, champion_pr_auc double precision, calibration text, truncated boolean, trainer_peak_memory bigint, trained_by name!, '
+	 'library_versions jsonb, champion_pr_auc double precision, calibration text, truncated boolean, expectations jsonb, trainer_peak_memory bigint, trained_by name!, '
 	 'started_at timestamp with time zone!, finished_at timestamp with time zone!, seconds double precision!, '
 	 'score_baseline jsonb, artifact bytea!, compiled bytea!'),
 	('features', 'model text!, version integer!, position integer!, name text!, kind text!, type text, '
@@ -79,9 +79,14 @@ INSERT INTO expected_columns VALUES
 	 'customer_key text, lsn pg_lsn, sqlstate text, message text!, detail text, hint text'),
 	('alert_rules', 'rule_id integer!, name text!, model text!, condition text!, cooldown interval!, '
 	 'created_by name!, created_at timestamp with time zone!'),
-	('alerts', 'alert_id bigint!, rule_id integer!, rule text!, model text!, customer_key text!, version integer!, '
-	 'score double precision!, previous_score double precision, band text!, raised_at timestamp with time zone!, '
-	 'lsn pg_lsn, taken_at timestamp with time zone, taken_by name');
+	('alerts', 'alert_id bigint!, kind text!, rule_id integer, rule text, model text, customer_key text, version integer, '
+	 'score double precision, previous_score double precision, band text, message text, raised_at timestamp with time zone!, '
+	 'lsn pg_lsn, taken_at timestamp with time zone, taken_by name'),
+	('policies', 'model text!, action text!, schedule interval!, drift_alpha double precision!, drift_psi double precision!, '
+	 'drift_segment text, quality_metric text!, quality_drop double precision!, max_age interval, min_rows bigint!, '
+	 'algorithm text!, retention interval!, enabled boolean!, set_by name!, set_at timestamp with time zone!'),
+	('maintenance_log', 'run_id bigint!, step_id bigint!, model text, step text!, state text!, '
+	 'started_at timestamp with time zone!, finished_at timestamp with time zone, version integer, message text, detail jsonb');
 SELECT is(
 	(SELECT string_agg(format('%s %s%s', attname, format_type(atttypid, atttypmod),
 							  CASE WHEN attnotnull THEN '!' END), ', ' ORDER BY attnum)
@@ -122,6 +127,8 @@ SELECT col_is_pk('churn', 'errors', 'error_id', 'key of errors');
 SELECT col_is_pk('churn', 'alert_rules', 'rule_id', 'key of alert_rules');
 SELECT col_is_unique('churn', 'alert_rules', ARRAY['model', 'name'], 'names of alert rules are unique in a model');
 SELECT col_is_pk('churn', 'alerts', 'alert_id', 'key of alerts');
+SELECT col_is_pk('churn', 'policies', 'model', 'key of policies');
+SELECT col_is_pk('churn', 'maintenance_log', 'step_id', 'key of maintenance_log');
 SELECT is((SELECT pg_get_partkeydef(oid) FROM pg_class WHERE oid = 'churn.prediction_log'::regclass),
 	'RANGE (scored_at)', 'the log is partitioned by time');
 SELECT is_empty($$ SELECT conname FROM pg_constraint
@@ -143,8 +150,9 @@ SELECT is((SELECT count(*) FROM pg_attribute
 										 ('churn.data_issues'::regclass, 'issue_id'),
 										 ('churn.errors'::regclass, 'error_id'),
 										 ('churn.alert_rules'::regclass, 'rule_id'),
-										 ('churn.alerts'::regclass, 'alert_id'))
-			   AND attidentity = 'a'), 6::bigint, 'numbers are given by the server alone');
+										 ('churn.alerts'::regclass, 'alert_id'),
+										 ('churn.maintenance_log'::regclass, 'step_id'))
+			   AND attidentity = 'a'), 7::bigint, 'numbers are given by the server alone');
 
 --
 -- pg_dump carries all state: the rows of each table and the position of each
@@ -229,8 +237,41 @@ SELECT is(count(DISTINCT check_id), 2::bigint, 'checks are numbered') FROM churn
 INSERT INTO churn.watches (model, relation, key, related, deletes, reasons, watched_by, home)
 	VALUES ('a', 't', 'k', false, true, 0, 'x', 'elsewhere'), ('b', 't', 'k', false, true, 0, 'x', 'elsewhere');
 INSERT INTO churn.rescans (model) VALUES ('a'), ('b');
-INSERT INTO churn.alerts (rule_id, rule, model, customer_key, version, score, band, raised_at)
-	VALUES (1, 'r', 'a', '1', 1, 0.5, 'low', now());
+SELECT lives_ok($$ INSERT INTO churn.alerts (rule_id, rule, model, customer_key, version, score, band, raised_at)
+	VALUES (1, 'r', 'a', '1', 1, 0.5, 'low', now()) $$, 'an alert about a customer');
+SELECT throws_ok(format('INSERT INTO churn.alerts (rule_id, rule, model, customer_key, version, score, band)
+	SELECT %s FROM (SELECT 1 AS rule_id, ''r'' AS rule, ''a'' AS model, ''1'' AS customer_key, 1 AS version, 0.5 AS score, ''low'' AS band) x',
+	(SELECT string_agg(CASE WHEN c = missing THEN 'NULL' ELSE c END, ', ' ORDER BY n)
+		FROM unnest('{rule_id,rule,model,customer_key,version,score,band}'::text[]) WITH ORDINALITY AS u (c, n))),
+	'23514', NULL, format('which has a %s', missing))
+	FROM unnest('{rule_id,rule,model,customer_key,version,score,band}'::text[]) AS missing;
+SELECT lives_ok($$ INSERT INTO churn.alerts (kind, model, message) SELECT k, 'a', 'm'
+	FROM unnest('{drift,quality,data,maintenance}'::text[]) k $$, 'alerts about a model');
+SELECT lives_ok($$ INSERT INTO churn.alerts (kind, message) VALUES ('maintenance', 'm') $$, 'or about none');
+SELECT throws_ok($$ INSERT INTO churn.alerts (kind, model) VALUES ('drift', 'a') $$, '23514', NULL, 'which have a message');
+SELECT throws_ok($$ INSERT INTO churn.alerts (kind, model, message) VALUES ('other', 'a', 'm') $$, '23514', NULL, 'and no other kind');
+SELECT isnt(churn.raise_alert('a', 'drift', 'm', 1), NULL, 'an alert is raised');
+SELECT set_eq($$ SELECT kind, model, version, message FROM churn_take_alerts(kind => 'drift') $$,
+	$$ VALUES ('drift', 'a', NULL::int, 'm'), ('drift', 'a', 1, 'm') $$, 'and taken by its kind');
+SELECT set_eq($$ SELECT kind FROM churn_take_alerts(kind => NULL) $$,
+	ARRAY['customer', 'quality', 'data', 'maintenance'], 'or whatever its kind');
+
+PREPARE add_policy (text, text, text) AS
+	INSERT INTO churn.policies (model, action, schedule, drift_alpha, drift_psi, quality_metric, quality_drop, min_rows,
+		algorithm, retention, enabled, set_by)
+	VALUES ($1, $2, '1 day', 0.05, 0.01, 'pr_auc', 0.05, 500, $3, '1 year', true, current_user);
+SELECT lives_ok($$ EXECUTE add_policy('a', 'alert', 'same') $$, 'a policy');
+SELECT lives_ok($$ EXECUTE add_policy('b', 'retrain_and_promote', 'auto') $$, 'another');
+SELECT throws_ok($$ EXECUTE add_policy('a', 'alert', 'same') $$, '23505', NULL, 'a model has one');
+SELECT throws_ok($$ EXECUTE add_policy('c', 'promote', 'same') $$, '23514', NULL, 'with one of three actions');
+SELECT throws_ok($$ EXECUTE add_policy('c', 'alert', 'xgboost') $$, '23514', NULL, 'and one of two algorithms');
+PREPARE add_step (text, text, text) AS INSERT INTO churn.maintenance_log (run_id, model, step, state) VALUES (1, $1, $2, $3);
+SELECT lives_ok(format('EXECUTE add_step(''a'', %L, ''done'')', step), format('step %s', step))
+	FROM unnest('{validate,drift,measure,retrain,compare,promote,alert,purge,partitions}'::text[]) AS step;
+SELECT lives_ok(format('EXECUTE add_step(''b'', ''drift'', %L)', state), format('state %s', state))
+	FROM unnest('{running,done,failed,skipped}'::text[]) AS state;
+SELECT throws_ok($$ EXECUTE add_step('a', 'rest', 'done') $$, '23514', NULL, 'no other step');
+SELECT throws_ok($$ EXECUTE add_step('a', 'drift', 'open') $$, '23514', NULL, 'no other state');
 
 -- all that belongs to a version or a model goes with it, and nothing else
 SELECT lives_ok($$ EXECUTE add_version('a', 2, 'import', 10) $$, 'another version');
@@ -260,7 +301,9 @@ SELECT is_empty($$ EXECUTE rows_of('a') $$, 'and all of its rows are gone');
 SELECT set_eq('SELECT name FROM churn.models', ARRAY['b'], 'so is the model itself; another stays');
 SELECT isnt_empty($$ SELECT FROM churn.deployments WHERE model = 'b' $$, 'the other''s deployments stay');
 SELECT set_eq($$ SELECT model FROM churn.watches UNION ALL SELECT model FROM churn.rescans
-	UNION ALL SELECT model FROM churn.alert_rules $$, ARRAY['b'], 'watches and alert rules go, too, of that model');
+	UNION ALL SELECT model FROM churn.alert_rules UNION ALL SELECT model FROM churn.policies
+	UNION ALL SELECT model FROM churn.maintenance_log $$, ARRAY['b'],
+	'watches, alert rules, policy and history of maintenance go, too, of that model');
 SELECT isnt_empty($$ SELECT FROM churn.alerts WHERE model = 'a' $$, 'alerts are history');
 
 
@@ -284,6 +327,20 @@ SELECT results_eq($$ SELECT model, version, source, relation, severity, kind, fe
 	'they are stored in order');
 SELECT lives_ok($$ EXECUTE register('issues', '{}') $$, 'a version of which nothing is said');
 SELECT is(count(*), 2::bigint, 'has none') FROM churn.data_issues WHERE model = 'issues';
+SELECT is(array_agg(expectations ORDER BY version), '{NULL,NULL}', 'nor what to expect of a source')
+	FROM churn.model_versions WHERE model = 'issues';
+
+--
+-- Who is at risk
+--
+INSERT INTO churn.predictions (customer_key, model, version, score, previous_score, band, reasons, scored_at, origin) VALUES
+	('c1', 'issues', 1, 0.3, 0.25, 'medium', NULL, now(), 'batch'), ('c2', 'issues', 2, 0.9, NULL, 'high', '{because}', now(), 'stream'),
+	('c3', 'issues', 99, 0.6, 0.6, 'high', NULL, now(), 'stream'), ('c4', 'issues', 1, 0.1, 0.9, 'low', NULL, now(), 'stream'),
+	('c5', 'another', 1, 0.7, NULL, 'high', NULL, now(), 'stream');
+SELECT results_eq($$ SELECT customer_key, score, band, reasons, round(change::numeric, 6), threshold, version FROM churn.at_risk WHERE model = 'issues' $$,
+	$$ VALUES ('c2', 0.9::double precision, 'high', '{because}'::text[], NULL::numeric, 0.5::double precision, 2),
+		('c3', 0.6, 'high', NULL, 0, NULL, 99), ('c1', 0.3, 'medium', NULL, 0.05, 0.5, 1) $$,
+	'customers at risk, the highest scores first, also of a version that is gone');
 
 SELECT * FROM finish();
 ROLLBACK;
