@@ -89,6 +89,7 @@ CREATE TABLE churn.model_versions (
 	started_at timestamptz NOT NULL,
 	finished_at timestamptz NOT NULL,
 	seconds double precision NOT NULL,
+	score_baseline jsonb,
 	artifact bytea NOT NULL,
 	compiled bytea NOT NULL,
 	CONSTRAINT model_versions_pkey PRIMARY KEY (model, version),
@@ -141,6 +142,7 @@ COMMENT ON COLUMN churn.model_versions.trained_by IS 'role that trained or impor
 COMMENT ON COLUMN churn.model_versions.started_at IS 'when training began';
 COMMENT ON COLUMN churn.model_versions.finished_at IS 'when training ended';
 COMMENT ON COLUMN churn.model_versions.seconds IS 'wall-clock seconds it took';
+COMMENT ON COLUMN churn.model_versions.score_baseline IS 'distribution of the scores of rows it was not trained on, for drift, or null';
 COMMENT ON COLUMN churn.model_versions.artifact IS 'model file of the learner''s own library';
 COMMENT ON COLUMN churn.model_versions.compiled IS 'the form that churn_score() evaluates';
 
@@ -169,7 +171,7 @@ COMMENT ON COLUMN churn.features.kind IS 'number, boolean, category or age (whol
 COMMENT ON COLUMN churn.features.type IS 'type of the column or expression at training';
 COMMENT ON COLUMN churn.features.categories IS 'texts of the categories, by code from 0';
 COMMENT ON COLUMN churn.features.transform IS 'SQL expression that computes it, or null for a plain column';
-COMMENT ON COLUMN churn.features.baseline IS 'distribution at training, for drift';
+COMMENT ON COLUMN churn.features.baseline IS 'distribution over all labelled rows at training, for drift, or null';
 COMMENT ON COLUMN churn.features.importance IS 'share of what the learner gained by it, 0 to 1: gain of splits, or size of coefficients';
 COMMENT ON COLUMN churn.features.mean_abs_shap IS 'mean absolute contribution to the margin, in log-odds';
 
@@ -1004,7 +1006,8 @@ BEGIN
 				v.champion_pr_auc, v.calibration, v.truncated,
 				v.peak_memory_bytes,
 				v.trained_by, v.started_at, clock_timestamp(),
-				extract(epoch FROM clock_timestamp() - v.started_at)
+				extract(epoch FROM clock_timestamp() - v.started_at),
+				nullif(v.baselines -> 'score', 'null')
 			FROM jsonb_to_record(result || (info - 'result')) AS v (
 				algorithm text, origin text, threshold double precision,
 				source text, source_relation text, key text, label text,
@@ -1019,7 +1022,7 @@ BEGIN
 				library_versions jsonb, champion_pr_auc double precision,
 				calibration text, truncated boolean,
 				peak_memory_bytes bigint, trained_by name,
-				extension_version text,
+				extension_version text, baselines jsonb,
 				started_at timestamptz)
 			LEFT JOIN (SELECT jsonb_object_agg(f.item ->> 'name', f.item -> 'transform') AS transform
 				FROM jsonb_array_elements(result -> 'features') AS f (item)
@@ -1028,17 +1031,19 @@ BEGIN
 
 	INSERT INTO churn.features
 		(model, version, position, name, kind, type, categories, transform,
-		 importance, mean_abs_shap)
+		 baseline, importance, mean_abs_shap)
 		SELECT m.name, register_version.version, f.position, f.item ->> 'name',
 			f.item ->> 'kind', f.item ->> 'type',
 			CASE WHEN f.item ->> 'kind' = 'category' THEN
 				ARRAY(SELECT c.text FROM jsonb_array_elements_text(f.item -> 'categories')
 					  WITH ORDINALITY AS c (text, code) ORDER BY c.code) END,
-			f.item ->> 'transform',
+			f.item ->> 'transform', nullif(b.item, 'null'),
 			(f.item ->> 'importance')::double precision,
 			(f.item ->> 'mean_abs_shap')::double precision
 		FROM jsonb_array_elements(result -> 'features')
-			WITH ORDINALITY AS f (item, position);
+			WITH ORDINALITY AS f (item, position)
+		LEFT JOIN jsonb_array_elements(info -> 'baselines' -> 'features')
+			WITH ORDINALITY AS b (item, position) ON b.position = f.position;
 
 	INSERT INTO churn.metrics
 		(model, version, dataset, metric, candidate, value, spread, n, folds)
@@ -1103,6 +1108,27 @@ END
 $$;
 COMMENT ON FUNCTION churn.register_version(jsonb, bytea, bytea, bytea) IS
 'internal: writes a model version and promotes it where that is due';
+
+-- For churn_baseline_read() in C.
+CREATE FUNCTION churn.baseline(model text, version int DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE COST 1000
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_build_object(
+			'features', jsonb_agg(jsonb_build_object('name', f.name,
+				'kind', f.kind, 'baseline', f.baseline) ORDER BY f.position),
+			'score', v.score_baseline)
+		FROM churn.model_versions v
+		JOIN churn.features f ON f.model = v.model AND f.version = v.version
+		WHERE v.model = baseline.model AND v.version = coalesce(baseline.version,
+			(SELECT m.champion FROM churn.models m WHERE m.name = baseline.model))
+		GROUP BY v.model, v.version
+		HAVING v.score_baseline IS NOT NULL
+			AND count(f.baseline) = count(*)
+$$;
+COMMENT ON FUNCTION churn.baseline(text, int) IS
+'distributions of a version''s features and scores at training, or null if it has none; version is the champion by default';
 
 CREATE FUNCTION churn_export(model text, version int DEFAULT NULL,
 							 format text DEFAULT 'ubj')
@@ -1608,3 +1634,4 @@ REVOKE ALL ON FUNCTION churn.lock_model(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.require_version(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.require_fit(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.register_version(jsonb, bytea, bytea, bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.baseline(text, int) FROM PUBLIC;

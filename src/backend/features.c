@@ -12,6 +12,7 @@
 
 #include "churn/dictionary.h"
 #include "churn/number.h"
+#include "churn/profile.h"
 
 #include "compat.h"
 #include "features.h"
@@ -321,7 +322,8 @@ churn_row_map_columns(const ChurnRowMap *map)
 }
 
 /*
- * A text as the code of its category; NaN if training never saw it.
+ * A text as the code of its category; if training never saw it, a NaN that only
+ * profiles tell from that of a missing value.
  */
 static inline float
 category_code(const ChurnField *field, const char *text, size_t length)
@@ -329,7 +331,7 @@ category_code(const ChurnField *field, const char *text, size_t length)
 	int32		code = churn_dictionary_look_up(field->dictionary, text,
 												length);
 
-	return code < 0 ? NAN : (float) code;
+	return code < 0 ? churn_unseen_value() : (float) code;
 }
 
 /*

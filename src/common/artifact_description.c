@@ -1,8 +1,10 @@
 /*
  * artifact_description.c
- *		The object "churn" of an artifact: features, threshold, calibration.
+ *		The object "churn" of an artifact: features, threshold, calibration,
+ *		baselines.
  */
 #include "artifact_internal.h"
+#include "churn/profile.h"
 
 #include <math.h>
 #include <string.h>
@@ -85,6 +87,32 @@ read_categories(ChurnFeature *feature, const ChurnValue *described,
 }
 
 /*
+ * Proves that a baseline, if there is one, can be read when it is needed.
+ */
+static bool
+check_baseline(const ChurnValue *baseline, const ChurnFeature *feature,
+			   ChurnArena *arena, ChurnError *error)
+{
+	ChurnCells	cells = {.kind = CHURN_FEATURE_NUMBER};
+
+	if (baseline == NULL || baseline->kind == CHURN_VALUE_NULL)
+		return true;
+	if (feature != NULL)
+	{
+		cells.name = feature->name;
+		cells.kind = feature->kind;
+	}
+	if (!churn_cells_read(baseline, &cells, arena, error))
+		return false;
+	if (cells.kind == CHURN_FEATURE_CATEGORY &&
+		cells.ncells != feature->ncategories)
+		return churn_fail(error, CHURN_ERROR_CORRUPT,
+						  "baseline of feature \"%.200s\" has %u counts for %u categories",
+						  feature->name, cells.ncells, feature->ncategories);
+	return true;
+}
+
+/*
  * Reads one feature.
  */
 static bool
@@ -115,9 +143,11 @@ read_feature(ChurnFeature *feature, const ChurnValue *described,
 							  feature->name);
 		feature->transform = transform->u.string;
 	}
-	if (feature->kind == CHURN_FEATURE_CATEGORY)
-		return read_categories(feature, described, arena, error);
-	return true;
+	if (feature->kind == CHURN_FEATURE_CATEGORY &&
+		!read_categories(feature, described, arena, error))
+		return false;
+	return check_baseline(churn_value_get(described, "baseline"), feature,
+						  arena, error);
 }
 
 /*
@@ -134,16 +164,27 @@ read_number(const ChurnValue *object, const char *name, double *number,
 }
 
 /*
- * Types the knots of the calibration, if it has any.
+ * Types the arrays of the baselines and the knots of the calibration, if it has
+ * any.
  */
 bool
 churn_artifact_type_description(const ChurnValue *object, ChurnArena *arena,
 								ChurnError *error)
 {
 	const ChurnValue *value = churn_value_get(object, "calibration");
+	const ChurnValue *features = churn_value_get(object, "features");
 
-	return churn_value_make_typed(value, "margins", CHURN_VALUE_DOUBLES,
-								  arena, error) &&
+	for (size_t i = 0; features != NULL && i < features->length &&
+		 features->kind == CHURN_VALUE_ARRAY; i++)
+		if (!churn_cells_type(churn_value_get(features->u.elements[i],
+											  "baseline"),
+							  churn_value_text(features->u.elements[i], "name",
+											   ""), arena, error))
+			return false;
+	return churn_cells_type(churn_value_get(object, "score_baseline"), NULL,
+							arena, error) &&
+		churn_value_make_typed(value, "margins", CHURN_VALUE_DOUBLES,
+							   arena, error) &&
 		churn_value_make_typed(value, "logits", CHURN_VALUE_DOUBLES, arena,
 							   error);
 }
@@ -218,7 +259,9 @@ read_settings(ChurnModel *model, const ChurnValue *object, const char *what,
 	if (churn_value_number(object, "format", 0) != 1)
 		return churn_fail(error, CHURN_ERROR_UNSUPPORTED,
 						  "%s is of an unknown format", what);
-	if (!churn_artifact_type_description(object, arena, error) ||
+	if (!check_baseline(churn_value_get(object, "score_baseline"), NULL,
+						arena, error) ||
+		!churn_artifact_type_description(object, arena, error) ||
 		!read_calibration(churn_value_get(object, "calibration"),
 						  &model->calibration, error))
 		return false;

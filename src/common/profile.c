@@ -2,6 +2,7 @@
  * profile.c
  *		Counting rows in the cells of a baseline.
  */
+#include "churn/divergence.h"
 #include "churn/profile.h"
 
 #include <math.h>
@@ -32,19 +33,19 @@ churn_is_unseen(float value)
 	return bits == UNSEEN_BITS;
 }
 
-/* Bytes of a profile of so many features and counts. */
+/* Bytes of a profile of so many features, counts and sums. */
 static size_t
-size_of(uint32_t nfeatures, uint32_t ncounts)
+size_of(uint32_t nfeatures, uint32_t ncounts, uint32_t nsums)
 {
 	return sizeof(ChurnProfile) +
 		((size_t) nfeatures + 1) * sizeof(ChurnProfileFeature) +
-		(size_t) ncounts * sizeof(uint64_t);
+		(size_t) ncounts * sizeof(uint64_t) + (size_t) nsums * sizeof(double);
 }
 
 size_t
 churn_profile_size(const ChurnBaseline *baseline)
 {
-	return size_of(baseline->nfeatures, baseline->ncounts);
+	return size_of(baseline->nfeatures, baseline->ncounts, baseline->nsums);
 }
 
 void
@@ -56,6 +57,7 @@ churn_profile_init(const ChurnBaseline *baseline, ChurnProfile *profile)
 	profile->magic = PROFILE_MAGIC;
 	profile->nfeatures = baseline->nfeatures;
 	profile->ncounts = baseline->ncounts;
+	profile->nsums = baseline->nsums;
 	profile->mark = baseline->mark;
 	for (i = 0; i <= baseline->nfeatures; i++)
 	{
@@ -94,39 +96,29 @@ find_cell(const ChurnCells *cells, float value)
 /* Counts a number that is not NaN. */
 static inline void
 add_number(const ChurnCells *cells, ChurnProfileFeature *feature,
-		   uint64_t *counts, float value)
+		   uint64_t *counts, double *sums, float value)
 {
 	uint32_t	cell = find_cell(cells, value);
 
-	counts[cell]++;
+	counts[cells->first + cell]++;
+	sums[cells->first_sum + cell] += (double) value;
 	if (!(feature->low <= (double) value))
 		feature->low = (double) value;
 	if (!(feature->high >= (double) value))
 		feature->high = (double) value;
-	if (cell == cells->ncells - 1)
-		feature->above += (double) value;
-	else if (cell == 0)
-		feature->below += (double) value;
 }
 
-/* Counts a value of a feature of either kind. */
+/* Counts the code of a category. */
 static inline void
-add_value(const ChurnCells *cells, ChurnProfileFeature *feature,
-		  uint64_t *counts, float value)
+add_category(const ChurnCells *cells, ChurnProfileFeature *feature,
+			 uint64_t *counts, float value)
 {
-	if (value != value)
-	{
-		if (churn_is_unseen(value))
-			feature->unseen++;
-		else
-			feature->missing++;
-	}
-	else if (cells->kind != CHURN_FEATURE_CATEGORY)
-		add_number(cells, feature, counts, value);
-	else if (value >= 0 && value < (float) cells->ncells)
-		counts[(uint32_t) value]++;
-	else
+	if (value >= 0 && value < (float) cells->ncells)
+		counts[cells->first + (uint32_t) value]++;
+	else if (value == value || churn_is_unseen(value))
 		feature->unseen++;
+	else
+		feature->missing++;
 }
 
 void
@@ -135,16 +127,24 @@ churn_profile_add(const ChurnBaseline *baseline, ChurnProfile *profile,
 {
 	ChurnProfileFeature *feature = churn_profile_feature(profile, 0);
 	uint64_t   *counts = (uint64_t *) (feature + baseline->nfeatures + 1);
+	double	   *sums = (double *) (counts + baseline->ncounts);
 	const ChurnCells *cells = baseline->features;
 	uint32_t	i;
 
 	profile->rows++;
 	for (i = 0; i < baseline->nfeatures; i++, cells++, feature++)
-		add_value(cells, feature, counts + cells->first, features[i]);
+	{
+		if (cells->kind == CHURN_FEATURE_CATEGORY)
+			add_category(cells, feature, counts, features[i]);
+		else if (features[i] == features[i])
+			add_number(cells, feature, counts, sums, features[i]);
+		else
+			feature->missing++;
+	}
 	if (isnan(score))
 		feature->missing++;
 	else
-		add_number(cells, feature, counts + cells->first, (float) score);
+		add_number(cells, feature, counts, sums, (float) score);
 }
 
 bool
@@ -154,12 +154,14 @@ churn_profile_merge(ChurnProfile *profile, const ChurnProfile *other,
 	ChurnProfileFeature *to = churn_profile_feature(profile, 0);
 	const ChurnProfileFeature *from = (const ChurnProfileFeature *) (other + 1);
 	uint64_t   *counts;
-	const uint64_t *more;
+	double	   *sums;
+	const uint64_t *more_counts;
+	const double *more_sums;
 	uint32_t	i;
 
 	if (profile->mark != other->mark ||
 		profile->nfeatures != other->nfeatures ||
-		profile->ncounts != other->ncounts)
+		profile->ncounts != other->ncounts || profile->nsums != other->nsums)
 		return churn_fail(error, CHURN_ERROR_INVALID,
 						  "profiles are of different baselines");
 	if (other->rows > UINT64_MAX - profile->rows)
@@ -173,13 +175,15 @@ churn_profile_merge(ChurnProfile *profile, const ChurnProfile *other,
 		/* fmin() and fmax() take a NaN for no value */
 		to->low = fmin(to->low, from->low);
 		to->high = fmax(to->high, from->high);
-		to->below += from->below;
-		to->above += from->above;
 	}
 	counts = (uint64_t *) to;
-	more = (const uint64_t *) from;
+	more_counts = (const uint64_t *) from;
 	for (i = 0; i < profile->ncounts; i++)
-		counts[i] += more[i];
+		counts[i] += more_counts[i];
+	sums = (double *) (counts + profile->ncounts);
+	more_sums = (const double *) (more_counts + profile->ncounts);
+	for (i = 0; i < profile->nsums; i++)
+		sums[i] += more_sums[i];
 	return true;
 }
 
@@ -211,9 +215,10 @@ churn_profile_valid(const void *bytes, size_t length)
 	if (length < sizeof(profile))
 		return false;
 	memcpy(&profile, at, sizeof(profile));
-	if (profile.magic != PROFILE_MAGIC || profile.unused != 0 ||
+	if (profile.magic != PROFILE_MAGIC ||
 		profile.nfeatures > CHURN_MAX_FEATURES ||
-		length != size_of(profile.nfeatures, profile.ncounts) ||
+		length != size_of(profile.nfeatures, profile.ncounts,
+						  profile.nsums) ||
 		__builtin_mul_overflow(profile.rows, (uint64_t) profile.nfeatures + 1,
 							   &expected))
 		return false;
@@ -246,7 +251,8 @@ churn_profile_fits(const ChurnBaseline *baseline, const ChurnProfile *profile)
 
 	if (profile->mark != baseline->mark ||
 		profile->nfeatures != baseline->nfeatures ||
-		profile->ncounts != baseline->ncounts)
+		profile->ncounts != baseline->ncounts ||
+		profile->nsums != baseline->nsums)
 		return false;
 	for (i = 0; i <= profile->nfeatures; i++, feature++)
 	{
@@ -261,24 +267,67 @@ churn_profile_fits(const ChurnBaseline *baseline, const ChurnProfile *profile)
 	return true;
 }
 
+/* A value, moved to the end of the cell that it is beyond. */
+static double
+clamp(const ChurnCells *cells, uint32_t cell, double value)
+{
+	uint32_t	n = cells->nedges;
+
+	if (n > 0 && cell > 0)
+		value = fmax(value, (double) cells->edges[cell > 1 ? cell - 2 : 0]);
+	if (n > 0 && cell <= n)
+		value = fmin(value, (double) cells->edges[cell > 0 ? cell - 1 : 0]);
+	return value;
+}
+
+/* Sums are rounded, so that a mean may be a little beyond its cell. */
 void
 churn_profile_centres(const ChurnBaseline *baseline,
 					  const ChurnProfile *profile, uint32_t feature,
 					  double *centres)
 {
 	const ChurnCells *cells = &baseline->features[feature];
-	const ChurnProfileFeature *of =
-	(const ChurnProfileFeature *) (profile + 1) + feature;
+	const uint64_t *counts = (const uint64_t *)
+	((const ChurnProfileFeature *) (profile + 1) + profile->nfeatures + 1);
+	const double *sums = (const double *) (counts + profile->ncounts) +
+	cells->first_sum;
+	uint32_t	i;
+
+	counts += cells->first;
+	for (i = 0; i < cells->ncells; i++)
+		centres[i] = counts[i] == 0 ? (double) cells->centres[i] :
+			clamp(cells, i, sums[i] / (double) counts[i]);
+}
+
+/*
+ * Puts the rows of each side of a cell at a point of their own, the lower one
+ * first.
+ */
+double
+churn_profile_wasserstein(const ChurnBaseline *baseline,
+						  const ChurnProfile *profile, uint32_t feature)
+{
+	const ChurnCells *cells = &baseline->features[feature];
 	const uint64_t *counts = (const uint64_t *)
 	((const ChurnProfileFeature *) (profile + 1) + profile->nfeatures + 1) +
 	cells->first;
-	uint32_t	last = cells->ncells - 1;
+	double		centres[CHURN_MAX_EDGES + 2];
+	double		points[2 * (CHURN_MAX_EDGES + 2)];
+	uint64_t	p[2 * (CHURN_MAX_EDGES + 2)] = {0};
+	uint64_t	q[2 * (CHURN_MAX_EDGES + 2)] = {0};
 	uint32_t	i;
 
-	for (i = 0; i <= last; i++)
-		centres[i] = (double) cells->centres[i];
-	if (counts[last] > 0)
-		centres[last] = of->above / (double) counts[last];
-	if (last > 0 && counts[0] > 0)
-		centres[0] = of->below / (double) counts[0];
+	churn_profile_centres(baseline, profile, feature, centres);
+	for (i = 0; i < cells->ncells; i++)
+	{
+		double		centre = (double) cells->centres[i];
+		uint32_t	lower = centres[i] < centre ? 1 : 0;
+
+		p[2 * i + lower] = cells->counts[i];
+		q[2 * i + 1 - lower] = counts[i];
+		points[2 * i + lower] = centre;
+		points[2 * i + 1 - lower] = centres[i];
+	}
+	return churn_divergence_wasserstein(points, p, q,
+										2 * (size_t) cells->ncells);
 }

@@ -299,6 +299,11 @@ churn_baseline_read(const char *json, size_t length, ChurnArena *arena,
 
 		cells->first = baseline->ncounts;
 		baseline->ncounts += cells->ncells;
+		if (cells->kind != CHURN_FEATURE_CATEGORY)
+		{
+			cells->first_sum = baseline->nsums;
+			baseline->nsums += cells->ncells;
+		}
 		baseline->mark = mark_cells(baseline->mark, cells);
 	}
 	return baseline;

@@ -147,6 +147,8 @@ INSERT INTO expected_functions VALUES
 	 'info jsonb, artifact bytea, compiled bytea, sha256 bytea, '
 	 'OUT version integer, OUT promoted boolean, OUT reason text',
 	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'baseline', 'model text, version integer DEFAULT NULL::integer',
+	 'jsonb', 'sql', 's', false, 's', false, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('public', 'churn_evaluate',
 	 'model text, source text DEFAULT NULL::text, version integer DEFAULT NULL::integer, '
 	 'label text DEFAULT NULL::text, positive text DEFAULT NULL::text, '

@@ -116,6 +116,7 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$SELECT churn.require_version('m', 1)$$,
 	$$SELECT churn.require_fit('m', 1)$$,
 	$$SELECT churn.register_version('{}', '', '', '')$$,
+	$$SELECT churn.baseline('m')$$,
 	$$SET churn.trainer = '/bin/true'$$,
 	$$SET churn.training_memory = 0$$]) AS command;
 SELECT lives_ok($$ SET LOCAL churn.default_model = 'm' $$, 'may choose a default model');

@@ -47,7 +47,7 @@ INSERT INTO expected_columns VALUES
 	 'rounds integer, seed bigint, data_fingerprint text, snapshot_lsn pg_lsn, snapshot pg_snapshot, '
 	 'library_versions jsonb, champion_pr_auc double precision, calibration text, truncated boolean, trainer_peak_memory bigint, trained_by name!, '
 	 'started_at timestamp with time zone!, finished_at timestamp with time zone!, seconds double precision!, '
-	 'artifact bytea!, compiled bytea!'),
+	 'score_baseline jsonb, artifact bytea!, compiled bytea!'),
 	('features', 'model text!, version integer!, position integer!, name text!, kind text!, type text, '
 	 'categories text[], transform text, baseline jsonb, importance double precision, mean_abs_shap double precision'),
 	('metrics', 'model text!, version integer!, dataset text!, metric text!, candidate text!, value double precision, '

@@ -260,7 +260,7 @@ fill(const ChurnBaseline *baseline, Profile *profile)
 	add(baseline, profile, 1, churn_unseen_value(), NAN, 0.75);
 	add(baseline, profile, 1.0000001f, NAN, 0, 1);
 	add(baseline, profile, 2.5f, 2, NAN, 0);
-	add(baseline, profile, NAN, -1, NAN, NAN);
+	add(baseline, profile, churn_unseen_value(), -1, NAN, NAN);
 	add(baseline, profile, 7, 1, NAN, 0.5);
 	add(baseline, profile, FLT_MAX, 1, NAN, 0.5);
 }
@@ -273,34 +273,47 @@ test_counting(void)
 	Profile		profile;
 	ChurnProfileFeature *feature;
 	double		centres[5];
+	double	   *sums;
 
 	fill(baseline, &profile);
-	ok(churn_profile_size(baseline) == 32 + 4 * 48 + 12 * 8,
+	ok(churn_profile_size(baseline) == 32 + 4 * 32 + 12 * 8 + 10 * 8,
 	   "size of a profile");
 	ok(profile.head.rows == 8 && counts_are(&profile, expected),
 	   "rows are counted by cell");
 	feature = churn_profile_feature(&profile.head, 0);
+	sums = churn_profile_sums(&profile.head, &baseline->features[0]);
 	ok(feature->missing == 1 && feature->low == -3 &&
-	   feature->high == (double) FLT_MAX && feature->below == -2.5 &&
-	   feature->above == (double) FLT_MAX, "a number's summary");
+	   feature->high == (double) FLT_MAX && sums[0] == -2.5 && sums[1] == 1 &&
+	   sums[2] == 2.5 + (double) 1.0000001f && sums[3] == 7 &&
+	   sums[4] == (double) FLT_MAX, "a number's summary");
 	feature = churn_profile_feature(&profile.head, 1);
 	ok(feature->missing == 1 && feature->unseen == 3 && isnan(feature->low),
 	   "a category's summary");
 	feature = churn_profile_feature(&profile.head, 2);
+	sums = churn_profile_sums(&profile.head, &baseline->features[2]);
 	ok(feature->missing == 6 && feature->low == 0 && feature->high == 1 &&
-	   feature->above == 1 && feature->below == 0,
-	   "summary of a feature without a value at training");
+	   sums[0] == 1, "summary of a feature without a value at training");
 	feature = churn_profile_feature(&profile.head, 3);
+	sums = churn_profile_sums(&profile.head, &baseline->features[3]);
 	ok(feature->missing == 1 && feature->low == 0 && feature->high == 1 &&
-	   feature->below == 0 && feature->above == 1, "the score's summary");
+	   sums[0] == 0 && sums[1] == 0.5 && sums[2] == 1.75 && sums[3] == 1,
+	   "the score's summary");
 	churn_profile_centres(baseline, &profile.head, 0, centres);
-	ok(centres[0] == -1.25 && centres[1] == 1 && centres[3] == 6 &&
-	   centres[4] == (double) FLT_MAX, "centres of the outer cells");
+	ok(centres[0] == -1.25 && centres[1] == 1 &&
+	   centres[2] == (2.5 + (double) 1.0000001f) / 2 && centres[3] == 7 &&
+	   centres[4] == (double) FLT_MAX, "where the profile's rows lie");
+	/* sums that do not fit are of no consequence beyond their cell */
+	churn_profile_sums(&profile.head, baseline->features)[3] = 1e9;
+	churn_profile_sums(&profile.head, baseline->features)[2] = -1e9;
+	churn_profile_centres(baseline, &profile.head, 0, centres);
+	ok(centres[2] == 1 && centres[3] == 7, "means stay in their cells");
 	churn_profile_centres(baseline, &profile.head, 2, centres);
 	ok(centres[0] == 0.5, "the centre of an only cell");
 	churn_profile_init(baseline, &profile.head);
 	churn_profile_centres(baseline, &profile.head, 0, centres);
-	ok(centres[0] == 1 && centres[4] == 7, "centres without rows");
+	ok(centres[0] == 1 && centres[3] == 6 && centres[4] == 7 &&
+	   isnan(churn_profile_wasserstein(baseline, &profile.head, 0)),
+	   "centres without rows");
 	ok(isnan(churn_unseen_value()) && churn_is_unseen(churn_unseen_value()) &&
 	   !churn_is_unseen(NAN) && !churn_is_unseen(-NAN) &&
 	   !churn_is_unseen(0), "an unseen category is a NaN of its own");
@@ -385,13 +398,13 @@ test_bytes(void)
 	ok(survived == 0 && !churn_profile_valid(&profile, size + 8),
 	   "bytes cut short, or too many, are none");
 
-	/* all but those of low, high, sums and the mark are known to add up */
+	/* all but low, high, sums and the mark is known to add up */
 	survived = 0;
 	for (n = 0; n < size * 8; n++)
 	{
 		size_t		at = n / 8;
-		bool		free_to_be = (at >= 16 && at < 24) ||
-		(at >= 32 && at < 32 + 4 * 48 && (at - 32) % 48 >= 16);
+		bool		free_to_be = (at >= 16 && at < 24) || at >= size - 80 ||
+		(at >= 32 && at < 32 + 4 * 32 && (at - 32) % 32 >= 16);
 
 		damaged = profile;
 		damaged.bytes[at] ^= (uint8_t) (1 << n % 8);
@@ -581,7 +594,7 @@ test_error(void)
 	{
 		ChurnCells	cells[2] = {{.name = "x",.kind = CHURN_FEATURE_NUMBER},
 		{.kind = CHURN_FEATURE_NUMBER}};
-		ChurnBaseline baseline = {1, cells, 0, 0};
+		ChurnBaseline baseline = {1, cells, 0, 0, 0};
 		ChurnProfile *profile;
 		size_t		at = 0;
 		double		exact = 0;
@@ -614,8 +627,8 @@ test_error(void)
 		exact /= MANY_ROWS;
 		churn_cells_make(&cells[0], numbers, MANY_ROWS, 0, arena, &error);
 		churn_cells_make(&cells[1], numbers, 0, 0, arena, &error);
-		cells[1].first = cells[0].ncells;
-		baseline.ncounts = cells[0].ncells + 1;
+		cells[1].first = cells[1].first_sum = cells[0].ncells;
+		baseline.ncounts = baseline.nsums = cells[0].ncells + 1;
 		profile = calloc(1, churn_profile_size(&baseline));
 		churn_profile_init(&baseline, profile);
 		for (k = 0; k < MANY_ROWS; k++)

@@ -3,10 +3,10 @@
  *		The distribution of features and scores: at training (the baseline), and
  *		of rows seen later (a profile), counted in the baseline's cells.
  *
- * A baseline cuts each feature into cells; a profile counts rows by cell.  So
- * profiles are of fixed size, counts are merged by addition, exactly, in any
- * order, and all statistics of drift (churn/divergence.h) are functions of
- * counts.
+ * A baseline cuts each feature into cells; a profile counts rows by cell, and
+ * adds up the values in it.  So profiles are of fixed size, counts are merged by
+ * addition, exactly, in any order, and all statistics of drift
+ * (churn/divergence.h) are functions of counts and means.
  *
  * Numbers, ages, booleans and the score have edges, which rise.  Cell 0 holds
  * what is below the first edge, the least value at training; cell 1 the first
@@ -29,11 +29,12 @@
  *	  large, and too small by at most the greatest min(p, q) of the cells of
  *	  several values: at most 1 / CHURN_QUANTILES;
  *	- the Wasserstein distance, the integral of |F - G|, is reckoned with the
- *	  cell's rows at one point of it, with |d_a| before and |d_b| behind it.
- *	  Both differ from |F - G| by at most max(p, q).  So it is off by at most the
- *	  sum, over the cells of several values, of (b - a) max(p, q), and exact
- *	  outside of the outer edges, where F is constant and the mean of the values
- *	  tells all.
+ *	  cell's rows of either side at their mean.  The integral of F - G over the
+ *	  cell is then what it is, and so is that of |F - G| unless F - G changes
+ *	  its sign in the cell, for which d_a - q < 0 < d_a + p must hold.  Where it
+ *	  does, |F - G| is at most max(p, q), here and there.  So the distance is off
+ *	  by at most the sum of (b - a) max(p, q) over the cells of several values
+ *	  in which the sign may change; the means at training are rounded to float.
  */
 #ifndef CHURN_PROFILE_H
 #define CHURN_PROFILE_H
@@ -56,6 +57,7 @@ typedef struct ChurnCells
 								 * edges (nedges 0: 1); categories: their
 								 * number */
 	uint32_t	first;			/* of its cells in a profile's counts */
+	uint32_t	first_sum;		/* in its sums; categories have none */
 	/* of the rows at training */
 	uint64_t	rows;			/* missing and unseen ones included */
 	uint64_t	missing;
@@ -74,6 +76,7 @@ typedef struct ChurnBaseline
 	uint32_t	nfeatures;
 	ChurnCells *features;		/* nfeatures, then that of the score */
 	uint32_t	ncounts;		/* of a profile, in all */
+	uint32_t	nsums;
 	uint64_t	mark;			/* hash of the layout: profiles of equal marks
 								 * may be merged */
 } ChurnBaseline;
@@ -85,22 +88,20 @@ typedef struct ChurnProfileFeature
 	uint64_t	unseen;			/* categories that training never saw */
 	double		low;			/* least and greatest value; NaN if none */
 	double		high;
-	double		below;			/* sums of the values below the first edge and */
-	double		above;			/* above the last one */
 } ChurnProfileFeature;
 
 /*
  * Flat bytes, so that it is also what is stored, in the machine's own order:
  * the magic number of another order is another one.  Followed by nfeatures + 1
- * ChurnProfileFeature and ncounts counts.  Aligned to 8 bytes, but for
- * churn_profile_valid().
+ * ChurnProfileFeature, ncounts counts and nsums sums of values (double).  Aligned
+ * to 8 bytes, but for churn_profile_valid().
  */
 typedef struct ChurnProfile
 {
 	uint32_t	magic;
 	uint32_t	nfeatures;
 	uint32_t	ncounts;
-	uint32_t	unused;
+	uint32_t	nsums;
 	uint64_t	mark;			/* of its baseline */
 	uint64_t	rows;
 } ChurnProfile;
@@ -117,6 +118,14 @@ churn_profile_counts(ChurnProfile *profile, const ChurnCells *cells)
 {
 	return (uint64_t *) churn_profile_feature(profile, profile->nfeatures + 1) +
 		cells->first;
+}
+
+static inline double *
+churn_profile_sums(ChurnProfile *profile, const ChurnCells *cells)
+{
+	return (double *) ((uint64_t *)
+					   churn_profile_feature(profile, profile->nfeatures + 1) +
+					   profile->ncounts) + cells->first_sum;
 }
 
 /*
@@ -186,14 +195,21 @@ extern bool churn_profile_fits(const ChurnBaseline *baseline,
 							   const ChurnProfile *profile);
 
 /*
- * Where the rows of baseline and profile lie that a cell counts, for
- * churn_divergence_wasserstein(): the baseline's centres, but the profile's own
- * in the outer cells.  centres has room for the cells of the feature, which is
- * no category.
+ * Where the profile's rows lie in each cell of a feature that is no category:
+ * their mean, or the baseline's centre if there are none.  centres has room for
+ * the cells.
  */
 extern void churn_profile_centres(const ChurnBaseline *baseline,
 								  const ChurnProfile *profile,
 								  uint32_t feature, double *centres);
+
+/*
+ * First Wasserstein distance of baseline and profile, in units of the feature,
+ * which is no category; NaN without rows on one side.
+ */
+extern double churn_profile_wasserstein(const ChurnBaseline *baseline,
+										const ChurnProfile *profile,
+										uint32_t feature);
 
 /*
  * The value of a category that training never saw, among encoded features: a
