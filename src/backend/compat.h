@@ -129,13 +129,23 @@ churn_wait_event(const char *name, uint32 *kept)
 	return *kept;
 }
 
-/* 16 wants to know the result relations, 18 where to count index scans. */
+/*
+ * 16 wants to know the result relations and whether only summarizing indexes
+ * are meant, 18 where to count index scans.
+ */
 #if PG_VERSION_NUM >= 160000
 #define churn_eval_plan_qual_init(epq, estate) \
 	EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
 #else
 #define churn_eval_plan_qual_init(epq, estate) \
 	EvalPlanQualInit(epq, estate, NULL, NIL, -1)
+#endif
+#if PG_VERSION_NUM >= 160000
+#define churn_insert_index_tuples(info, slot, estate) \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, false)
+#else
+#define churn_insert_index_tuples(info, slot, estate) \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL)
 #endif
 #if PG_VERSION_NUM >= 180000
 #define churn_index_beginscan(table, index, snapshot, nkeys) \

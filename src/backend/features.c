@@ -356,7 +356,7 @@ encode_any(const ChurnField *field, Datum value, DateADT as_of,
 
 	if (field->dictionary != NULL)
 		return category_code(field, text, length);
-	/* a text that is no number is missing, as an unseen category is */
+	/* a text that is no number is missing */
 	if (!churn_number_parse(text, length, &number))
 		return NAN;
 	return number;

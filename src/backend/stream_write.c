@@ -207,7 +207,7 @@ log_row(Writing *writing, const ChurnOutcome *outcome, Datum key,
 	if (written->present)
 		set_value(writing->log, writing->log_columns.previous_score,
 				  Float8GetDatum(written->previous));
-	churn_table_insert(writing->log);
+	churn_table_insert_later(writing->log);
 }
 
 /*
@@ -224,7 +224,7 @@ log_shadow(Writing *writing, const ChurnOutcome *outcome, Datum key,
 	make_log_row(writing, shadow->version, shadow->scores[place], outcome,
 				 key, shadow->features + place * nfeatures);
 	set_value(writing->log, writing->log_columns.origin, writing->shadow);
-	churn_table_insert(writing->log);
+	churn_table_insert_later(writing->log);
 }
 
 /*
