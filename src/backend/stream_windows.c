@@ -4,7 +4,7 @@
  *
  * For each watched model there is a window: a profile over the cells of the
  * champion's baseline, in which the scores of changes are counted.  A profile
- * is some 60 kB, far too much to be written with each batch.  So what was
+ * is up to 8 kB a feature, far too much to be written with each batch.  So what was
  * counted is added to churn.profiles when the hour ends, when another version
  * is in force, when the worker is told to stop, and otherwise once a minute; a
  * crash loses what was counted since.
@@ -354,10 +354,10 @@ copy_edges(const ChurnBaseline *baseline, MemoryContext context)
 		const ChurnCells *cells = &baseline->features[i];
 		Size		size = sizeof(float) * cells->nedges;
 
-		copy->features[i].kind = cells->kind;
-		copy->features[i].ncells = cells->ncells;
-		copy->features[i].first = cells->first;
-		copy->features[i].nedges = cells->nedges;
+		copy->features[i] = *cells;
+		copy->features[i].name = NULL;
+		copy->features[i].counts = NULL;
+		copy->features[i].centres = NULL;
 		if (size > 0)
 			copy->features[i].edges = memcpy(palloc(size), cells->edges, size);
 	}
