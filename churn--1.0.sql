@@ -361,6 +361,46 @@ COMMENT ON COLUMN churn.data_issues.examples IS 'some of the values or keys that
 COMMENT ON COLUMN churn.data_issues.message IS 'what is wrong, in words';
 COMMENT ON COLUMN churn.data_issues.detail IS 'figures, and what can be done, or null';
 
+-- One row a figure of a check.  Concept drift comes from churn_measure().
+CREATE SEQUENCE churn.drift_check_id_seq;
+COMMENT ON SEQUENCE churn.drift_check_id_seq IS 'numbers of checks in churn.drift';
+
+CREATE TABLE churn.drift (
+	check_id bigint NOT NULL DEFAULT nextval('churn.drift_check_id_seq'),
+	model text NOT NULL,
+	version int NOT NULL,
+	checked_at timestamptz NOT NULL,
+	checked_window tstzrange NOT NULL,
+	source text NOT NULL,
+	segment text,
+	segment_value text,
+	rows bigint NOT NULL,
+	feature text NOT NULL,
+	statistic text NOT NULL,
+	value double precision,
+	threshold double precision,
+	p_value double precision,
+	drifted boolean,
+	CONSTRAINT drift_pkey PRIMARY KEY (check_id, feature, statistic)
+);
+CREATE INDEX drift_model_idx ON churn.drift (model, checked_at);
+COMMENT ON TABLE churn.drift IS 'how far rows were from those that a version was trained on: one row a check, feature and statistic';
+COMMENT ON COLUMN churn.drift.check_id IS 'number of the check; one call of churn_drift() makes one, or one a segment';
+COMMENT ON COLUMN churn.drift.model IS 'name of the model';
+COMMENT ON COLUMN churn.drift.version IS 'version whose training rows they were compared with';
+COMMENT ON COLUMN churn.drift.checked_at IS 'when the check began';
+COMMENT ON COLUMN churn.drift.checked_window IS 'time that the rows are of: that of the check, or the windows of the stream';
+COMMENT ON COLUMN churn.drift.source IS 'table, view or query that was read, or (stream)';
+COMMENT ON COLUMN churn.drift.segment IS 'column whose values were checked apart, or null';
+COMMENT ON COLUMN churn.drift.segment_value IS 'value of that column, as text';
+COMMENT ON COLUMN churn.drift.rows IS 'rows that were checked';
+COMMENT ON COLUMN churn.drift.feature IS 'name of the feature, (score), (model) or (concept)';
+COMMENT ON COLUMN churn.drift.statistic IS 'what value is; reference.md has the formulas';
+COMMENT ON COLUMN churn.drift.value IS 'value of the statistic; null where it is not defined';
+COMMENT ON COLUMN churn.drift.threshold IS 'limit of the policy that counts for it, or null';
+COMMENT ON COLUMN churn.drift.p_value IS 'probability of so much by chance; adjusted for the number of features where a verdict stands beside it';
+COMMENT ON COLUMN churn.drift.drifted IS 'the verdict; null where the statistic has none of its own';
+
 -- Live rescoring.  What says which server watches stays behind when the rows
 -- go to another one by dump or copy: there the watches are paused.
 
@@ -653,6 +693,8 @@ SELECT pg_catalog.pg_extension_config_dump('churn.deployments_deployment_id_seq'
 SELECT pg_catalog.pg_extension_config_dump('churn.predictions', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues_issue_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.drift', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.drift_check_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.watches', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.profiles', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.errors', '');
@@ -1002,6 +1044,7 @@ BEGIN
 		DELETE FROM churn.deployments d WHERE d.model_id = m.model_id;
 		DELETE FROM churn.predictions p WHERE p.model = m.name;
 		DELETE FROM churn.data_issues i WHERE i.model = m.name;
+		DELETE FROM churn.drift d WHERE d.model = m.name;
 		DELETE FROM churn.watches w WHERE w.model = m.name;
 		DELETE FROM churn.rescans r WHERE r.model = m.name;
 		DELETE FROM churn.profiles p WHERE p.model = m.name;
@@ -1029,6 +1072,8 @@ BEGIN
 		WHERE c.model = m.name AND c.version = churn_drop_model.version;
 	DELETE FROM churn.data_issues i
 		WHERE i.model = m.name AND i.version = churn_drop_model.version;
+	DELETE FROM churn.drift d
+		WHERE d.model = m.name AND d.version = churn_drop_model.version;
 	DELETE FROM churn.profiles p
 		WHERE p.model = m.name AND p.version = churn_drop_model.version;
 END
@@ -1738,7 +1783,55 @@ COMMENT ON FUNCTION churn_wait(interval) IS
 REVOKE ALL ON FUNCTION churn_wait(interval) FROM PUBLIC;
 
 --
--- 9. Policies
+-- 9. Drift
+--
+-- The aggregate is called as whoever reads the rows, so it is open to all, as
+-- scoring is.
+
+CREATE FUNCTION churn.drift_add(state bytea, baseline text, described text[],
+								model text, version int,
+								VARIADIC columns "any")
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_drift_add'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.drift_add(bytea, text, text[], text, int, "any") IS
+'internal: counts a row in the cells of a baseline';
+
+CREATE FUNCTION churn.drift_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_drift_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.drift_combine(bytea, bytea) IS
+'internal: puts two profiles together';
+
+CREATE FUNCTION churn.drift_final(state bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_drift_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.drift_final(bytea) IS
+'internal: the profile of a state';
+
+CREATE AGGREGATE churn_profile(baseline text, described text[], model text,
+							   version int, VARIADIC columns "any") (
+	SFUNC = churn.drift_add, STYPE = bytea, SSPACE = 16384, INITCOND = '',
+	COMBINEFUNC = churn.drift_combine, FINALFUNC = churn.drift_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_profile(text, text[], text, int, VARIADIC "any") IS
+'how many rows are in each cell of a version''s baseline; churn_drift() calls it';
+
+CREATE FUNCTION churn_drift(model text, source text DEFAULT NULL,
+							version int DEFAULT NULL,
+							segment text DEFAULT NULL,
+							stream interval DEFAULT NULL)
+RETURNS SETOF churn.drift
+AS 'MODULE_PATHNAME', 'churn_drift'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 150;
+COMMENT ON FUNCTION churn_drift(text, text, int, text, interval) IS
+'compares the rows of a source, the model''s own by default, or those that the stream worker counted of late, with those that a version was trained on; the figures also become rows of churn.drift';
+
+--
+-- 10. Policies
 --
 
 CREATE FUNCTION churn_set_policy(model text, action text DEFAULT 'alert',
@@ -1839,7 +1932,7 @@ COMMENT ON FUNCTION churn.write_policy(churn.policies) IS
 'internal: checks a policy and writes it';
 
 --
--- 10. Maintenance
+-- 11. Maintenance
 --
 -- maintain.c calls maintain_begin(), then for each chain of steps maintain_next()
 -- and maintain_step() or maintain_failed(), as the extension's owner, each in a
@@ -2447,7 +2540,7 @@ COMMENT ON FUNCTION churn.maintain_failed(bigint, text, text, text, text) IS
 'internal: writes down that a step failed, and why';
 
 --
--- 11. Privileges
+-- 12. Privileges
 --
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.
@@ -2456,6 +2549,7 @@ REVOKE ALL ON FUNCTION churn_rescore(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_train(text, text, text, text, text, text, text[], jsonb, jsonb, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_compare(text, int, int, text, int, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_drift(text, text, int, text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_promote(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_set_challenger(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rollback(text) FROM PUBLIC;

@@ -331,7 +331,7 @@ category_code(const ChurnField *field, const char *text, size_t length)
 	int32		code = churn_dictionary_look_up(field->dictionary, text,
 												length);
 
-	return code < 0 ? churn_unseen_value() : (float) code;
+	return unlikely(code < 0) ? churn_unseen_value() : (float) code;
 }
 
 /*
@@ -356,7 +356,7 @@ encode_any(const ChurnField *field, Datum value, DateADT as_of,
 
 	if (field->dictionary != NULL)
 		return category_code(field, text, length);
-	/* a text that is no number is missing, as an unseen category is */
+	/* a text that is no number is missing */
 	if (!churn_number_parse(text, length, &number))
 		return NAN;
 	return number;

@@ -5,7 +5,7 @@
 #ifndef CHURN_ROLE_H
 #define CHURN_ROLE_H
 
-struct ChurnModelRow;
+#include "registry.h"
 
 typedef struct ChurnRole
 {
@@ -24,6 +24,18 @@ extern ChurnRole churn_role_become_owner(void);
 extern void churn_role_restore(ChurnRole saved);
 
 /* Complains unless the caller owns the model, or is a member of who does. */
-extern void churn_role_check_owner(const struct ChurnModelRow *model);
+extern void churn_role_check_owner(const ChurnModelRow *model);
+
+/*
+ * Becomes the model's owner to read its own source, which is SQL that somebody
+ * stored.  A model without one, and a caller who is no member of that role and
+ * so might learn of rows that they may not read, are errors.  rows is what the
+ * hint asks for in place of it: "rows".
+ */
+extern ChurnRole churn_role_become_reader(const ChurnModelRow *row,
+										  const char *rows);
+
+/* Complains unless the caller is a member of the model's owner. */
+extern void churn_role_check_reader(const ChurnModelRow *row);
 
 #endif							/* CHURN_ROLE_H */

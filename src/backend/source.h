@@ -1,6 +1,6 @@
 /*
  * source.h
- *		What churn_train() reads: a table, a view or a query.
+ *		What churn_train() and others read: a table, a view or a query.
  */
 #ifndef CHURN_SOURCE_H
 #define CHURN_SOURCE_H
@@ -46,6 +46,13 @@ extern ChurnSource *churn_source_open(const char *text,
 extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
 										  const Bitmapset *columns,
 										  MemoryContext context);
+
+/*
+ * Prepares a statement of ours that reads from the source, with SPI connected;
+ * it may run in parallel.  A source that locks rows is an error.
+ */
+extern SPIPlanPtr churn_source_prepare(const char *statement, int nargs,
+									   Oid *types);
 
 /* Index of a column by name; an error that says what it is for if missing. */
 extern int	churn_source_column(const ChurnSource *source, const char *name,

@@ -62,6 +62,16 @@ INSERT INTO expected_functions VALUES
 	 'OUT "precision" double precision, OUT recall double precision, '
 	 'OUT threshold double precision, OUT rows bigint, OUT seconds double precision',
 	 'record', 'c', 'v', false, 'u', false, false, NULL),
+	('public', 'churn_drift',
+	 'model text, source text DEFAULT NULL::text, version integer DEFAULT NULL::integer, '
+	 'segment text DEFAULT NULL::text, stream interval DEFAULT NULL::interval',
+	 'SETOF churn.drift', 'c', 'v', false, 'u', false, true, NULL),
+	('churn', 'drift_add', 'state bytea, baseline text, described text[], model text, version integer, VARIADIC columns "any"',
+	 'bytea', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_profile', 'baseline text, described text[], model text, version integer, VARIADIC columns "any"',
+	 'bytea', 'internal', 'i', false, 's', false, false, NULL),
+	('churn', 'drift_combine', 'state bytea, other bytea', 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'drift_final', 'state bytea', 'bytea', 'c', 'i', true, 's', false, false, NULL),
 	('public', 'churn_promote', 'model text, version integer',
 	 'void', 'plpgsql', 'v', true, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('public', 'churn_rollback', 'model text',

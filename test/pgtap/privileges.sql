@@ -29,7 +29,7 @@ CREATE TEMP VIEW churn_functions AS
 
 -- score_columns() and margin_columns() are what the planner makes of a score;
 -- progress() serves a view that shows a role its own trainings only, once the
--- view is granted; stream() one that counts; score_support() cannot be called from SQL; nor can what the
+-- view is granted; stream() one that counts; churn_profile() is called as whoever reads the rows for churn_drift(); score_support() cannot be called from SQL; nor can what the
 -- aggregates are made of, be it granted
 SELECT set_eq($$ SELECT schema, name FROM churn_functions f
 	WHERE has_function_privilege('regress_churn_nobody', oid, 'EXECUTE')
@@ -41,6 +41,7 @@ SELECT set_eq($$ SELECT schema, name FROM churn_functions f
 	('public', 'churn_pr_auc'), ('public', 'churn_roc_auc'), ('public', 'churn_lift'),
 	('public', 'churn_log_loss'), ('public', 'churn_brier'), ('public', 'churn_ece'),
 	('public', 'churn_f1'), ('public', 'churn_precision'), ('public', 'churn_recall'),
+	('public', 'churn_profile'),
 	('churn', 'score_support'), ('churn', 'progress'), ('churn', 'stream') $$,
 	'what PUBLIC may execute');
 SELECT is_empty($$ SELECT c.oid::regclass, p FROM pg_class c,
@@ -93,7 +94,7 @@ SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the
 	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
 SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
 SELECT throws_ok('SELECT * FROM churn.' || t, '42501', NULL, 'may not read churn.' || t)
-	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,watches,rescans,stream_position,prediction_log,profiles,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status}'::text[]) t;
+	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,drift,watches,rescans,stream_position,prediction_log,profiles,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status}'::text[]) t;
 SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARRAY[
 	$$SELECT churn_train('customers', 'x', algorithm => 'xgboost', options => '{"folds": 0}')$$,
 	$$SELECT churn_rescore('m')$$,
@@ -111,6 +112,7 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$CALL churn_maintain()$$,
 	$$SELECT churn.train_as('postgres', 'now()'::regprocedure, 's', 'l', 'k', 'm', 'a', 'p', '{}', '{}', '{}', '{}')$$,
 	$$SELECT churn.maintain_step(1)$$,
+	$$SELECT churn_drift('m')$$,
 	$$SELECT churn_promote('m', 1)$$,
 	$$SELECT churn_rollback('m')$$,
 	$$SELECT churn_set_challenger('m', 1)$$,

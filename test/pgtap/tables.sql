@@ -20,11 +20,11 @@ CREATE TEMP VIEW churn_relations AS
 -- Which relations there are
 --
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
-	'deployments', 'predictions', 'data_issues', 'watches', 'rescans', 'stream_position', 'prediction_log',
+	'deployments', 'predictions', 'data_issues', 'drift', 'watches', 'rescans', 'stream_position', 'prediction_log',
 	'profiles', 'errors', 'alert_rules', 'alerts', 'policies', 'maintenance_log'], 'the tables of schema churn');
 SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
-	'data_issues_issue_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq', 'maintenance_log_step_id_seq'],
+	'data_issues_issue_id_seq', 'drift_check_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq', 'maintenance_log_step_id_seq'],
 	'the sequences of schema churn');
 SELECT set_eq($$ SELECT relname FROM churn_relations WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') $$,
 	$$ SELECT relname FROM pg_class WHERE relnamespace = 'churn'::regnamespace
@@ -62,6 +62,9 @@ INSERT INTO expected_columns VALUES
 	('data_issues', 'issue_id bigint!, model text!, version integer, found_at timestamp with time zone!, '
 	 'source text!, relation text, severity text!, kind text!, feature text, other_feature text, statistic text, '
 	 'value double precision, rows bigint, examples text[], message text!, detail text'),
+	('drift', 'check_id bigint!, model text!, version integer!, checked_at timestamp with time zone!, checked_window tstzrange!, '
+	 'source text!, segment text, segment_value text, rows bigint!, feature text!, statistic text!, value double precision, '
+	 'threshold double precision, p_value double precision, drifted boolean'),
 	('watches', 'model text!, relation text!, key text!, related boolean!, deletes boolean!, reasons integer!, '
 	 'watched_by name!, home text!, created_at timestamp with time zone!'),
 	('rescans', 'model text!, pending text, requests bigint!, version integer, day date, tables oid[], error text, '
@@ -115,6 +118,7 @@ SELECT col_is_pk('churn', 'deployments', 'deployment_id', 'key of deployments');
 SELECT col_is_pk('churn', 'predictions', ARRAY['customer_key', 'model'],
 	'key of predictions begins with the customer''s');
 SELECT col_is_pk('churn', 'data_issues', 'issue_id', 'key of data_issues');
+SELECT col_is_pk('churn', 'drift', ARRAY['check_id', 'feature', 'statistic'], 'key of drift');
 SELECT col_is_pk('churn', 'watches', ARRAY['model', 'relation'], 'key of watches');
 SELECT col_is_pk('churn', 'rescans', 'model', 'key of rescans');
 SELECT col_is_pk('churn', 'stream_position', 'slot', 'key of stream_position');
@@ -227,6 +231,9 @@ SELECT lives_ok($$ INSERT INTO churn.alert_rules (name, model, condition, cooldo
 	VALUES ('r', 'a', 'true', '0', 'x'), ('r', 'b', 'true', '0', 'x') $$, 'alert rules');
 SELECT throws_ok($$ INSERT INTO churn.alert_rules (name, model, condition, cooldown, created_by)
 	VALUES ('r', 'a', 'true', '0', 'x') $$, '23505', NULL, 'a name is used once in a model');
+INSERT INTO churn.drift (model, version, checked_at, checked_window, source, rows, feature, statistic)
+	SELECT 'a', n, now(), 'empty', 's', 1, '(concept)', 'calibration_z' FROM generate_series(1, 2) AS n;
+SELECT is(count(DISTINCT check_id), 2::bigint, 'checks are numbered') FROM churn.drift WHERE model = 'a';
 INSERT INTO churn.watches (model, relation, key, related, deletes, reasons, watched_by, home)
 	VALUES ('a', 't', 'k', false, true, 0, 'x', 'elsewhere'), ('b', 't', 'k', false, true, 0, 'x', 'elsewhere');
 INSERT INTO churn.rescans (model) VALUES ('a'), ('b');
@@ -283,10 +290,11 @@ PREPARE rows_of (text) AS
 	UNION ALL SELECT 'deployments', version FROM churn.deployments WHERE model = $1
 	UNION ALL SELECT 'predictions', version FROM churn.predictions WHERE model = $1
 	UNION ALL SELECT 'data_issues', version FROM churn.data_issues WHERE model = $1
+	UNION ALL SELECT 'drift', version FROM churn.drift WHERE model = $1
 	UNION ALL SELECT 'profiles', version FROM churn.profiles WHERE model = $1;
 SELECT lives_ok($$ SELECT churn_drop_model('a', 2) $$, 'a version is dropped');
 SELECT set_eq($$ EXECUTE rows_of('a') $$, $$ VALUES ('versions', 1), ('features', 1), ('metrics', 1),
-	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1), ('profiles', 1) $$, 'its rows are gone, those of the other version stay');
+	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1), ('drift', 1), ('profiles', 1) $$, 'its rows are gone, those of the other version stay');
 SELECT is(challenger, NULL, 'it is no challenger any more') FROM churn.models WHERE name = 'a';
 SELECT lives_ok($$ SELECT churn_drop_model('a') $$, 'the model is dropped');
 SELECT is_empty($$ EXECUTE rows_of('a') $$, 'and all of its rows are gone');

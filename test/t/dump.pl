@@ -37,15 +37,17 @@ SELECT churn_rescore(name) FROM churn.models WHERE key IS NOT NULL ORDER BY name
 SELECT churn_set_policy('m', 'retrain', '6 hours', max_age => '90 days');
 INSERT INTO churn.maintenance_log (run_id, model, step, state) VALUES (1, 'm', 'validate', 'running');
 SELECT churn.raise_alert('m', 'maintenance', 'told');
+SELECT count(*) FROM churn_drift('m');
 SQL
 
 # All that there is to know of the registry, and of who may what.
 my @facts = (
 	[ 'tables', join(' UNION ALL ', map { "SELECT '$_', md5(string_agg(t::text, E'\n' ORDER BY t::text)), count(*) FROM churn.$_ t" }
-			qw(models model_versions features metrics deployments predictions data_issues policies maintenance_log alerts)) ],
+			qw(models model_versions features metrics deployments predictions data_issues drift policies maintenance_log alerts)) ],
 	[ 'sequences', q{SELECT last_value, is_called FROM churn.models_model_id_seq UNION ALL
 		SELECT last_value, is_called FROM churn.deployments_deployment_id_seq UNION ALL
 		SELECT last_value, is_called FROM churn.data_issues_issue_id_seq UNION ALL
+		SELECT last_value, is_called FROM churn.drift_check_id_seq UNION ALL
 		SELECT last_value, is_called FROM churn.maintenance_log_step_id_seq UNION ALL
 		SELECT last_value, is_called FROM churn.alerts_alert_id_seq} ],
 	[ 'privileges', q{SELECT p.oid::regprocedure, p.proacl FROM pg_proc p WHERE p.proname ~ '^churn_' ORDER BY 1} ],
