@@ -84,6 +84,7 @@ CREATE TABLE churn.model_versions (
 	champion_pr_auc double precision,
 	calibration text,
 	truncated boolean,
+	expectations jsonb,
 	trainer_peak_memory bigint,
 	trained_by name NOT NULL,
 	started_at timestamptz NOT NULL,
@@ -137,6 +138,7 @@ COMMENT ON COLUMN churn.model_versions.library_versions IS 'versions of the serv
 COMMENT ON COLUMN churn.model_versions.champion_pr_auc IS 'PR-AUC of the champion of that time on the same test rows';
 COMMENT ON COLUMN churn.model_versions.calibration IS 'how margins become probabilities, and why so';
 COMMENT ON COLUMN churn.model_versions.truncated IS 'whether time_budget cut the search short, so that another run may differ';
+COMMENT ON COLUMN churn.model_versions.expectations IS 'what the source was like beside its features, for churn_validate(): columns with their types, values of a label whose positive value was named, newest_as_of, and duplicate_keys, rows that repeated a key; null for an imported version';
 COMMENT ON COLUMN churn.model_versions.trainer_peak_memory IS 'peak memory of the trainer, bytes';
 COMMENT ON COLUMN churn.model_versions.trained_by IS 'role that trained or imported it';
 COMMENT ON COLUMN churn.model_versions.started_at IS 'when training began';
@@ -351,10 +353,10 @@ COMMENT ON COLUMN churn.data_issues.found_at IS 'when it was found';
 COMMENT ON COLUMN churn.data_issues.source IS 'what found it: train, the checks before training, or validate';
 COMMENT ON COLUMN churn.data_issues.relation IS 'table, view or query that held the rows, as given';
 COMMENT ON COLUMN churn.data_issues.severity IS 'notice, warning or error';
-COMMENT ON COLUMN churn.data_issues.kind IS 'what it is: separates, filled_for_one_class, missing_for_one_class, pair_separates, rare_class, duplicates or conflicting_labels';
+COMMENT ON COLUMN churn.data_issues.kind IS 'what it is. Of training: separates, filled_for_one_class, missing_for_one_class, pair_separates, rare_class, duplicates, conflicting_labels or duplicate_keys. Of validation: missing_column, retyped_column, new_column, broken_transform, missing_label, empty_source, null_keys, duplicate_keys, unseen_category, not_a_number, missing_values, out_of_range, failing_transform, stale_data, unseen_label or late_label';
 COMMENT ON COLUMN churn.data_issues.feature IS 'column that it concerns, or null';
 COMMENT ON COLUMN churn.data_issues.other_feature IS 'the other column of a pair, or null';
-COMMENT ON COLUMN churn.data_issues.statistic IS 'what value is: auc, share or groups';
+COMMENT ON COLUMN churn.data_issues.statistic IS 'what value is: auc, share (of the rows), groups, keys or days';
 COMMENT ON COLUMN churn.data_issues.value IS 'how strong it is';
 COMMENT ON COLUMN churn.data_issues.rows IS 'number of rows that it concerns or was measured on';
 COMMENT ON COLUMN churn.data_issues.examples IS 'some of the values or keys that it concerns, or null';
@@ -1138,6 +1140,7 @@ BEGIN
 					'churn', v.extension_version,
 					'postgresql', current_setting('server_version')),
 				v.champion_pr_auc, v.calibration, v.truncated,
+				nullif(v.expectations, 'null') || repeated.keys,
 				v.peak_memory_bytes,
 				v.trained_by, v.started_at, clock_timestamp(),
 				extract(epoch FROM clock_timestamp() - v.started_at),
@@ -1154,14 +1157,17 @@ BEGIN
 				rounds int, seed bigint, data_fingerprint text,
 				snapshot_lsn pg_lsn, snapshot pg_snapshot,
 				library_versions jsonb, champion_pr_auc double precision,
-				calibration text, truncated boolean,
+				calibration text, truncated boolean, expectations jsonb,
 				peak_memory_bytes bigint, trained_by name,
 				extension_version text, baselines jsonb,
 				started_at timestamptz)
 			LEFT JOIN (SELECT jsonb_object_agg(f.item ->> 'name', f.item -> 'transform') AS transform
 				FROM jsonb_array_elements(result -> 'features') AS f (item)
 				WHERE f.item ? 'transform') AS imported
-				ON v.origin = 'import') AS r;
+				ON v.origin = 'import'
+			CROSS JOIN (SELECT coalesce(jsonb_object_agg('duplicate_keys', i.item -> 'rows'), '{}') AS keys
+				FROM jsonb_array_elements(coalesce(result -> 'issues', '[]')) AS i (item)
+				WHERE i.item ->> 'kind' = 'duplicate_keys') AS repeated) AS r;
 
 	INSERT INTO churn.features
 		(model, version, position, name, kind, type, categories, transform,
@@ -1207,7 +1213,8 @@ BEGIN
 			(i.item ->> 'value')::double precision,
 			(i.item ->> 'rows')::bigint, i.item ->> 'message',
 			i.item ->> 'detail'
-		FROM jsonb_array_elements(coalesce(result -> 'issues', '[]'))
+		FROM jsonb_array_elements(coalesce(nullif(info -> 'issues', 'null'), '[]') ||
+				coalesce(result -> 'issues', '[]'))
 			WITH ORDINALITY AS i (item, position)
 		ORDER BY i.position;
 
@@ -1831,7 +1838,44 @@ COMMENT ON FUNCTION churn_drift(text, text, int, text, interval) IS
 'compares the rows of a source, the model''s own by default, or those that the stream worker counted of late, with those that a version was trained on; the figures also become rows of churn.drift';
 
 --
--- 10. Policies
+-- 10. Validation
+--
+
+CREATE FUNCTION churn_validate(model text, source text DEFAULT NULL,
+							   version int DEFAULT NULL)
+RETURNS SETOF churn.data_issues
+AS 'MODULE_PATHNAME', 'churn_validate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION churn_validate(text, text, int) IS
+'compares a source, the model''s own by default, with what a version (the champion) was trained on: columns, keys, values, dates and labels; what is wrong is stored in churn.data_issues, too';
+REVOKE ALL ON FUNCTION churn_validate(text, text, int) FROM PUBLIC;
+
+--
+-- 11. Dashboards
+--
+
+CREATE VIEW churn.at_risk AS
+	SELECT p.model, p.customer_key, p.score, p.band, p.reasons,
+		p.score - p.previous_score AS change, v.threshold, p.version,
+		p.scored_at, p.origin
+	FROM churn.predictions p
+	LEFT JOIN churn.model_versions v ON v.model = p.model AND v.version = p.version
+	WHERE p.band <> 'low'
+	ORDER BY p.model, p.score DESC, p.customer_key;
+COMMENT ON VIEW churn.at_risk IS 'the current predictions of bands high and medium, by model, the highest scores first';
+COMMENT ON COLUMN churn.at_risk.model IS 'name of the model';
+COMMENT ON COLUMN churn.at_risk.customer_key IS 'key of the customer, as text';
+COMMENT ON COLUMN churn.at_risk.score IS 'probability of churn, 0 to 1';
+COMMENT ON COLUMN churn.at_risk.band IS 'high (at or above the threshold) or medium (at or above half of it)';
+COMMENT ON COLUMN churn.at_risk.reasons IS 'what moved the score most, as phrases; null unless asked for';
+COMMENT ON COLUMN churn.at_risk.change IS 'score less the one before; null if there was none';
+COMMENT ON COLUMN churn.at_risk.threshold IS 'score from which on the version says churn';
+COMMENT ON COLUMN churn.at_risk.version IS 'version that gave the score';
+COMMENT ON COLUMN churn.at_risk.scored_at IS 'when this score was first found';
+COMMENT ON COLUMN churn.at_risk.origin IS 'stream, batch or api';
+
+--
+-- 12. Policies
 --
 
 CREATE FUNCTION churn_set_policy(model text, action text DEFAULT 'alert',
@@ -1932,7 +1976,7 @@ COMMENT ON FUNCTION churn.write_policy(churn.policies) IS
 'internal: checks a policy and writes it';
 
 --
--- 11. Maintenance
+-- 13. Maintenance
 --
 -- maintain.c calls maintain_begin(), then for each chain of steps maintain_next()
 -- and maintain_step() or maintain_failed(), as the extension's owner, each in a
@@ -2540,7 +2584,7 @@ COMMENT ON FUNCTION churn.maintain_failed(bigint, text, text, text, text) IS
 'internal: writes down that a step failed, and why';
 
 --
--- 12. Privileges
+-- 14. Privileges
 --
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.

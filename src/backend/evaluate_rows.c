@@ -248,19 +248,6 @@ do_nothing(DestReceiver *self)
 }
 
 /*
- * Whether a source that the caller named is the model's own.
- */
-static bool
-is_own(const ChurnModelRow *row, const ChurnSource *source)
-{
-	if (source->relation != NULL)
-		return row->source_relation != NULL &&
-			strcmp(source->relation, row->source_relation) == 0;
-	return row->source_query != NULL &&
-		strcmp(source->statement, row->source_query) == 0;
-}
-
-/*
  * Decides which rows are measured: of the model's own source those that it
  * was not trained on, if they can be told.
  */
@@ -403,7 +390,7 @@ read_rows(ChurnEvaluation *evaluation, const char *text)
 
 	MemoryContextSwitchTo(evaluation->context);
 	if (evaluation->source != NULL)
-		evaluation->own = is_own(evaluation->row, source);
+		evaluation->own = churn_source_is_own(source, evaluation->row);
 	choose_part(evaluation);
 	receiver = make_receiver(evaluation);
 	label = prepare_label(evaluation, source, &receiver->label);

@@ -227,6 +227,8 @@ registration_json(const ChurnRegistration *registration,
 				JsonbToCString(NULL, &registration->options->root,
 							   VARSIZE(registration->options)));
 	append_text(&json, "promote", registration->promote);
+	append_json(&json, "expectations", registration->expectations);
+	append_json(&json, "issues", registration->issues);
 	snprintf(number, sizeof(number), INT64_FORMAT, registration->split_seed);
 	append_json(&json, "split_seed", number);
 	snprintf(number, sizeof(number), INT64_FORMAT,

@@ -31,7 +31,6 @@
 
 #include "compat.h"
 #include "features.h"
-#include "registry.h"
 #include "source.h"
 
 /* A hint names at most so many columns. */
@@ -412,6 +411,19 @@ churn_source_open(const char *string, MemoryContext context)
 	}
 	MemoryContextSwitchTo(old);
 	return source;
+}
+
+/*
+ * Whether a source is the model's own.
+ */
+bool
+churn_source_is_own(const ChurnSource *source, const ChurnModelRow *row)
+{
+	if (source->relation != NULL)
+		return row->source_relation != NULL &&
+			strcmp(source->relation, row->source_relation) == 0;
+	return row->source_query != NULL &&
+		strcmp(source->statement, row->source_query) == 0;
 }
 
 /*

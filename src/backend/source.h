@@ -10,6 +10,8 @@
 #include "nodes/bitmapset.h"
 #include "utils/rel.h"
 
+#include "registry.h"
+
 typedef struct ChurnSource
 {
 	const char *text;			/* as given */
@@ -57,6 +59,10 @@ extern SPIPlanPtr churn_source_prepare(const char *statement, int nargs,
 /* Index of a column by name; an error that says what it is for if missing. */
 extern int	churn_source_column(const ChurnSource *source, const char *name,
 								const char *what);
+
+/* Whether a source is the model's own. */
+extern bool churn_source_is_own(const ChurnSource *source,
+								const ChurnModelRow *row);
 
 /* The columns of a statement's rows, with SPI connected. */
 extern TupleDesc churn_source_columns(const char *statement);

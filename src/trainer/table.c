@@ -152,6 +152,7 @@ churn_table_make(ChurnTable *table, ChurnRows *rows)
 	memcpy(table->start, order.start, sizeof(table->start));
 	table->labels = order.labels;
 	table->joined = order.joined;
+	table->repeated_keys = order.repeated;
 	table->champion = order.champion;
 	check_parts(table, rows->settings);
 

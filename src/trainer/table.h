@@ -31,6 +31,7 @@ typedef struct ChurnTable
 	size_t		positives[CHURN_NPARTS];
 	uint8_t    *labels;
 	uint8_t    *joined;			/* see ChurnOrder; or NULL */
+	size_t		repeated_keys;	/* rows that arrived with another one's key */
 	float	   *champion;		/* scores, or NULL */
 	size_t		duplicates;		/* training rows that were dropped */
 } ChurnTable;

@@ -94,11 +94,12 @@ SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the
 	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
 SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
 SELECT throws_ok('SELECT * FROM churn.' || t, '42501', NULL, 'may not read churn.' || t)
-	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,drift,watches,rescans,stream_position,prediction_log,profiles,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status}'::text[]) t;
+	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,drift,watches,rescans,stream_position,prediction_log,profiles,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status,at_risk}'::text[]) t;
 SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARRAY[
 	$$SELECT churn_train('customers', 'x', algorithm => 'xgboost', options => '{"folds": 0}')$$,
 	$$SELECT churn_rescore('m')$$,
 	$$SELECT churn_wait('0')$$,
+	$$SELECT churn_validate('m')$$,
 	$$SELECT churn_watch('m')$$,
 	$$SELECT churn_unwatch('m')$$,
 	$$SELECT churn_add_alert_rule('m', 'true')$$,

@@ -22,7 +22,7 @@ CREATE TEMP VIEW churn_relations AS
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
 	'deployments', 'predictions', 'data_issues', 'drift', 'watches', 'rescans', 'stream_position', 'prediction_log',
 	'profiles', 'errors', 'alert_rules', 'alerts', 'policies', 'maintenance_log'], 'the tables of schema churn');
-SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status'], 'the views of schema churn');
+SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status', 'at_risk'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
 	'data_issues_issue_id_seq', 'drift_check_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq', 'maintenance_log_step_id_seq'],
 	'the sequences of schema churn');
@@ -45,7 +45,7 @@ INSERT INTO expected_columns VALUES
 	 'train_rows bigint, train_positives bigint, validation_rows bigint, validation_positives bigint, '
 	 'test_rows bigint, test_positives bigint, duplicates_dropped bigint, rows_without_label bigint, '
 	 'rounds integer, seed bigint, data_fingerprint text, snapshot_lsn pg_lsn, snapshot pg_snapshot, '
-	 'library_versions jsonb, champion_pr_auc double precision, calibration text, truncated boolean, trainer_peak_memory bigint, trained_by name!, '
+	 'library_versions jsonb, champion_pr_auc double precision, calibration text, truncated boolean, expectations jsonb, trainer_peak_memory bigint, trained_by name!, '
 	 'started_at timestamp with time zone!, finished_at timestamp with time zone!, seconds double precision!, '
 	 'score_baseline jsonb, artifact bytea!, compiled bytea!'),
 	('features', 'model text!, version integer!, position integer!, name text!, kind text!, type text, '
@@ -327,6 +327,20 @@ SELECT results_eq($$ SELECT model, version, source, relation, severity, kind, fe
 	'they are stored in order');
 SELECT lives_ok($$ EXECUTE register('issues', '{}') $$, 'a version of which nothing is said');
 SELECT is(count(*), 2::bigint, 'has none') FROM churn.data_issues WHERE model = 'issues';
+SELECT is(array_agg(expectations ORDER BY version), '{NULL,NULL}', 'nor what to expect of a source')
+	FROM churn.model_versions WHERE model = 'issues';
+
+--
+-- Who is at risk
+--
+INSERT INTO churn.predictions (customer_key, model, version, score, previous_score, band, reasons, scored_at, origin) VALUES
+	('c1', 'issues', 1, 0.3, 0.25, 'medium', NULL, now(), 'batch'), ('c2', 'issues', 2, 0.9, NULL, 'high', '{because}', now(), 'stream'),
+	('c3', 'issues', 99, 0.6, 0.6, 'high', NULL, now(), 'stream'), ('c4', 'issues', 1, 0.1, 0.9, 'low', NULL, now(), 'stream'),
+	('c5', 'another', 1, 0.7, NULL, 'high', NULL, now(), 'stream');
+SELECT results_eq($$ SELECT customer_key, score, band, reasons, round(change::numeric, 6), threshold, version FROM churn.at_risk WHERE model = 'issues' $$,
+	$$ VALUES ('c2', 0.9::double precision, 'high', '{because}'::text[], NULL::numeric, 0.5::double precision, 2),
+		('c3', 0.6, 'high', NULL, 0, NULL, 99), ('c1', 0.3, 'medium', NULL, 0.05, 0.5, 1) $$,
+	'customers at risk, the highest scores first, also of a version that is gone');
 
 SELECT * FROM finish();
 ROLLBACK;
