@@ -2592,8 +2592,8 @@ COMMENT ON FUNCTION churn.maintain_failed(bigint, text, text, text, text) IS
 REVOKE ALL ON FUNCTION churn_rescore(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_train(text, text, text, text, text, text, text[], jsonb, jsonb, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) FROM PUBLIC;
-REVOKE ALL ON FUNCTION churn_compare(text, int, int, text, int, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drift(text, text, int, text, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_compare(text, int, int, text, int, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_promote(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_set_challenger(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rollback(text) FROM PUBLIC;

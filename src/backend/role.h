@@ -23,9 +23,6 @@ extern ChurnRole churn_role_become(Oid role);
 extern ChurnRole churn_role_become_owner(void);
 extern void churn_role_restore(ChurnRole saved);
 
-/* Complains unless the caller owns the model, or is a member of who does. */
-extern void churn_role_check_owner(const ChurnModelRow *model);
-
 /*
  * Becomes the model's owner to read its own source, which is SQL that somebody
  * stored.  A model without one, and a caller who is no member of that role and
@@ -37,5 +34,8 @@ extern ChurnRole churn_role_become_reader(const ChurnModelRow *row,
 
 /* Complains unless the caller is a member of the model's owner. */
 extern void churn_role_check_reader(const ChurnModelRow *row);
+
+/* Complains unless the caller owns the model, or is a member of who does. */
+extern void churn_role_check_owner(const ChurnModelRow *model);
 
 #endif							/* CHURN_ROLE_H */
