@@ -244,8 +244,8 @@ INSERT INTO churn.drift (model, version, checked_at, checked_window, source, row
 	SELECT m, 1, now() - d * interval '1 day', 'empty', 'x', 1, 'f', 'psi', false FROM unnest('{kept,other}'::text[]) m, unnest('{9,11,399,401}'::int[]) d;
 INSERT INTO churn.profiles (model, version, window_start, window_end, rows, updated_at, profile)
 	SELECT m, 1, now() - d * interval '1 day', now() - d * interval '1 day', 1, now(), '' FROM unnest('{kept,other}'::text[]) m, unnest('{9,11,399,401}'::int[]) d;
-INSERT INTO churn.quality (model, version, day, role, basis, metric)
-	SELECT m, 1, current_date - d, 'champion', 'realised', 'pr_auc' FROM unnest('{kept,other}'::text[]) m, unnest('{8,12,398,402}'::int[]) d;
+INSERT INTO churn.quality (model, version, day, role, basis, metric, n)
+	SELECT m, 1, current_date - d, 'champion', 'realised', 'pr_auc', 1 FROM unnest('{kept,other}'::text[]) m, unnest('{8,12,398,402}'::int[]) d;
 INSERT INTO churn.data_issues (model, found_at, source, severity, kind, message)
 	SELECT m, now() - d * interval '1 day', s, 'notice', 'x', 'x' FROM unnest('{kept,other}'::text[]) m, unnest('{9,11,399,401}'::int[]) d, unnest('{train,validate}'::text[]) s;
 INSERT INTO churn.errors (occurred_at, kind, model, message)
