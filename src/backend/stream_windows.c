@@ -88,21 +88,6 @@ hour_of(TimestampTz time)
 }
 
 /*
- * Counts rows in a window.
- */
-static void
-count_rows(ChurnWindow *window, const float *features, const double *scores,
-		   int n)
-{
-	uint32		nfeatures = window->baseline->nfeatures;
-	int			i;
-
-	for (i = 0; i < n; i++)
-		churn_profile_add(window->baseline, window->profile,
-						  features + (Size) i * nfeatures, scores[i]);
-}
-
-/*
  * The present transaction has committed: empties what it wrote, and counts its
  * rows.
  */
@@ -133,7 +118,8 @@ after_commit(void)
 	{
 		const KeptRows *rows = lfirst(cell);
 
-		count_rows(rows->window, rows->features, rows->scores, rows->n);
+		churn_profile_add_rows(rows->window->baseline, rows->window->profile,
+							   rows->features, rows->scores, rows->n);
 	}
 }
 
@@ -503,7 +489,8 @@ churn_windows_count(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 	}
 	if (kept_bytes + (row + sizeof(double)) * n > MOST_KEPT)
 	{
-		count_rows(window, rows->features, rows->scores, rows->n);
+		churn_profile_add_rows(window->baseline, window->profile,
+							   rows->features, rows->scores, rows->n);
 		window->counted |= rows->n > 0;
 		pfree(rows->features);
 		pfree(rows->scores);

@@ -11,6 +11,10 @@
 /* What profiles begin with. */
 #define PROFILE_MAGIC	UINT32_C(0x63685001)
 
+/* Rows that are counted together, and numbers that are looked for at a time. */
+#define BLOCK_ROWS		64
+#define LANES			8
+
 /* A quiet NaN that no arithmetic makes by itself. */
 #define UNSEEN_BITS		UINT32_C(0x7FC0C8A7)
 
@@ -145,6 +149,102 @@ churn_profile_add(const ChurnBaseline *baseline, ChurnProfile *profile,
 		feature->missing++;
 	else
 		add_number(cells, feature, counts, sums, (float) score);
+}
+
+/*
+ * find_cell() for LANES numbers at a time, whose steps do not wait for each
+ * other.  What is found for NaN means nothing.
+ */
+static inline void
+find_cells(const ChurnCells *cells, const float *values, uint32_t *found)
+{
+	const float *edges = cells->edges;
+	uint32_t	n = cells->nedges;
+	uint32_t	at[LANES] = {0};
+	int			lane;
+
+	for (; n > 1; n -= n / 2)
+		for (lane = 0; lane < LANES; lane++)
+			at[lane] += n / 2 & -(uint32_t)
+				(edges[at[lane] + n / 2 - 1] < values[lane]);
+	for (lane = 0; lane < LANES; lane++)
+		found[lane] = at[lane] + (edges[at[lane]] < values[lane]) +
+			(edges[0] <= values[lane]);
+}
+
+/* Counts n numbers or NaN, in their order; there is room for LANES more. */
+static void
+add_numbers(const ChurnCells *cells, ChurnProfileFeature *feature,
+			uint64_t *counts, double *sums, const float *values, size_t n)
+{
+	uint32_t	found[LANES] = {0};
+	double		low = feature->low;
+	double		high = feature->high;
+	size_t		i;
+
+	counts += cells->first;
+	sums += cells->first_sum;
+	for (i = 0; i < n; i++)
+	{
+		double		value = (double) values[i];
+
+		if (cells->nedges > 0 && i % LANES == 0)
+			find_cells(cells, values + i, found);
+		if (isnan(value))
+		{
+			feature->missing++;
+			continue;
+		}
+		counts[found[i % LANES]]++;
+		sums[found[i % LANES]] += value;
+		if (!(low <= value))
+			low = value;
+		if (!(high >= value))
+			high = value;
+	}
+	feature->low = low;
+	feature->high = high;
+}
+
+/*
+ * Feature by feature, so that its edges and counts stay in the processor's
+ * nearest cache, and blocks of rows, so that the rows do.
+ */
+void
+churn_profile_add_rows(const ChurnBaseline *baseline, ChurnProfile *profile,
+					   const float *features, const double *scores, size_t n)
+{
+	ChurnProfileFeature *of = churn_profile_feature(profile, 0);
+	uint32_t	nfeatures = baseline->nfeatures;
+	uint64_t   *counts = (uint64_t *) (of + nfeatures + 1);
+	double	   *sums = (double *) (counts + baseline->ncounts);
+	float		values[BLOCK_ROWS + LANES] = {0};
+	size_t		begin;
+
+	for (begin = 0; begin < n; begin += BLOCK_ROWS)
+	{
+		size_t		rows = n - begin < BLOCK_ROWS ? n - begin : BLOCK_ROWS;
+		uint32_t	i;
+		size_t		j;
+
+		for (i = 0; i < nfeatures; i++)
+		{
+			const ChurnCells *cells = &baseline->features[i];
+
+			for (j = 0; j < rows; j++)
+				values[j] = features[(begin + j) * nfeatures + i];
+			if (cells->kind != CHURN_FEATURE_CATEGORY)
+				add_numbers(cells, of + i, counts, sums, values, rows);
+			else
+				for (j = 0; j < rows; j++)
+					add_category(cells, of + i, counts, values[j]);
+		}
+		for (j = 0; j < rows; j++)
+			values[j] = (float) scores[begin + j];
+		add_numbers(&baseline->features[nfeatures], of + nfeatures, counts,
+					sums, values, rows);
+	}
+	profile->rows += n;
 }
 
 bool

@@ -319,6 +319,55 @@ test_counting(void)
 	   !churn_is_unseen(0), "an unseen category is a NaN of its own");
 }
 
+/* A stable stream of numbers 0 .. 1. */
+static double
+uniform(void)
+{
+	static uint64_t state = 1;
+
+	state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (double) (state >> 11) / 9007199254740992.0;
+}
+
+/*
+ * Rows that are counted together are counted as one by one.
+ */
+static void
+test_rows(void)
+{
+	static const float values[] = {
+		-3, 0, 0.5f, 1, 1.0000001f, 2, 2.5f, 4, 6, 7, 8, FLT_MAX, -FLT_MAX
+	};
+	static const size_t sizes[] = {0, 1, 7, 8, 9, 63, 64, 65, 200};
+	ChurnBaseline *baseline = read_baseline(document);
+	float		rows[200 * 3];
+	double		scores[200];
+	Profile		single;
+	Profile		together;
+	size_t		i;
+	size_t		k;
+
+	for (k = 0; k < 200 * 3; k++)
+	{
+		double		u = uniform();
+
+		rows[k] = u < 0.1 ? churn_unseen_value() : u < 0.2 ? NAN :
+			values[(size_t) (uniform() * 13)];
+		scores[k / 3] = u < 0.05 ? NAN : uniform();
+	}
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	{
+		fill(baseline, &single);
+		fill(baseline, &together);
+		for (k = 0; k < sizes[i]; k++)
+			churn_profile_add(baseline, &single.head, rows + 3 * k, scores[k]);
+		churn_profile_add_rows(baseline, &together.head, rows, scores,
+							   sizes[i]);
+		ok(memcmp(&single, &together, churn_profile_size(baseline)) == 0,
+		   "%zu rows together", sizes[i]);
+	}
+}
+
 static void
 test_merging(void)
 {
@@ -430,16 +479,6 @@ compare(const void *left, const void *right)
 	float		b = *(const float *) right;
 
 	return (a > b) - (a < b);
-}
-
-/* A stable stream of numbers 0 .. 1. */
-static double
-uniform(void)
-{
-	static uint64_t state = 1;
-
-	state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (double) (state >> 11) / 9007199254740992.0;
 }
 
 /* Makes cells of n numbers, tests what holds for all of them. */
@@ -596,6 +635,8 @@ test_error(void)
 		{.kind = CHURN_FEATURE_NUMBER}};
 		ChurnBaseline baseline = {1, cells, 0, 0, 0};
 		ChurnProfile *profile;
+		ChurnProfile *together;
+		double	   *scores;
 		size_t		at = 0;
 		double		exact = 0;
 		double		ours;
@@ -631,8 +672,18 @@ test_error(void)
 		baseline.ncounts = baseline.nsums = cells[0].ncells + 1;
 		profile = calloc(1, churn_profile_size(&baseline));
 		churn_profile_init(&baseline, profile);
+		together = calloc(1, churn_profile_size(&baseline));
+		churn_profile_init(&baseline, together);
+		scores = calloc(MANY_ROWS, sizeof(double));
+		for (k = 0; k < MANY_ROWS; k++)
+			scores[k] = NAN;
 		for (k = 0; k < MANY_ROWS; k++)
 			churn_profile_add(&baseline, profile, &others[k], NAN);
+		churn_profile_add_rows(&baseline, together, others, scores, MANY_ROWS);
+		ok(memcmp(profile, together, churn_profile_size(&baseline)) == 0,
+		   "distribution %d: rows together", i);
+		free(together);
+		free(scores);
 		ours = churn_divergence_kolmogorov_smirnov(cells[0].counts,
 												   churn_profile_counts(profile, cells),
 												   cells[0].ncells, &p_value);
@@ -652,6 +703,7 @@ main(void)
 	test_damage();
 	test_limits();
 	test_counting();
+	test_rows();
 	test_merging();
 	test_bytes();
 	test_making();
