@@ -14,7 +14,6 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
-#include "utils/acl.h"
 #include "utils/memutils.h"
 
 #include "churn/hash.h"
@@ -193,33 +192,6 @@ do_nothing(DestReceiver *self)
 }
 
 /*
- * Becomes the model's owner to read its own source, if the caller is a member
- * of that role.
- */
-static ChurnRole
-become_owner(const ChurnEvaluation *evaluation)
-{
-	const ChurnModelRow *row = evaluation->row;
-	Oid			owner;
-
-	if (row->source_query == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("model \"%s\" has no source", row->name),
-				 errhint("Name a table, view or query with labelled rows: source => '...'.")));
-	owner = get_role_oid(row->owner, false);
-	if (!has_privs_of_role(GetUserId(), owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for the source of model \"%s\"",
-						row->name),
-				 errdetail("It is read as role \"%s\", of which you are no member.",
-						   row->owner),
-				 errhint("Name a source that you may read: source => '...'.")));
-	return churn_role_become(owner);
-}
-
-/*
  * Whether a source that the caller named is the model's own.
  */
 static bool
@@ -385,7 +357,7 @@ churn_evaluation_read(ChurnEvaluation *evaluation)
 		read_rows(evaluation, evaluation->source);
 	else
 	{
-		ChurnRole	saved = become_owner(evaluation);
+		ChurnRole	saved = churn_role_become_reader(row, "labelled rows");
 
 		evaluation->own = true;
 		read_rows(evaluation, row->source_relation != NULL ?

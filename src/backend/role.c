@@ -6,6 +6,7 @@
 
 #include "access/table.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 
@@ -55,4 +56,37 @@ churn_role_restore(ChurnRole saved)
 {
 	AtEOXact_GUC(false, saved.nestlevel);
 	SetUserIdAndSecContext(saved.user, saved.context);
+}
+
+/*
+ * Complains unless the caller is a member of the model's owner.
+ */
+void
+churn_role_check_reader(const ChurnModelRow *row)
+{
+	if (has_privs_of_role(GetUserId(), get_role_oid(row->owner, false)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for the source of model \"%s\"",
+					row->name),
+			 errdetail("It is read as role \"%s\", of which you are no member.",
+					   row->owner),
+			 errhint("Name a source that you may read: source => '...'.")));
+}
+
+/*
+ * Becomes the model's owner to read its own source.
+ */
+ChurnRole
+churn_role_become_reader(const ChurnModelRow *row, const char *rows)
+{
+	if (row->source_query == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" has no source", row->name),
+				 errhint("Name a table, view or query with %s: source => '...'.",
+						 rows)));
+	churn_role_check_reader(row);
+	return churn_role_become(get_role_oid(row->owner, false));
 }

@@ -5,6 +5,8 @@
 #ifndef CHURN_ROLE_H
 #define CHURN_ROLE_H
 
+#include "registry.h"
+
 typedef struct ChurnRole
 {
 	Oid			user;
@@ -20,5 +22,17 @@ typedef struct ChurnRole
 extern ChurnRole churn_role_become(Oid role);
 extern ChurnRole churn_role_become_owner(void);
 extern void churn_role_restore(ChurnRole saved);
+
+/*
+ * Becomes the model's owner to read its own source, which is SQL that somebody
+ * stored.  A model without one, and a caller who is no member of that role and
+ * so might learn of rows that they may not read, are errors.  rows is what the
+ * hint asks for in place of it: "rows".
+ */
+extern ChurnRole churn_role_become_reader(const ChurnModelRow *row,
+										  const char *rows);
+
+/* Complains unless the caller is a member of the model's owner. */
+extern void churn_role_check_reader(const ChurnModelRow *row);
 
 #endif							/* CHURN_ROLE_H */
