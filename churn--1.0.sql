@@ -2200,7 +2200,7 @@ CREATE VIEW churn.model_health AS
 		s.version AS challenger, s.n AS challenger_outcomes,
 		s.pr_auc AS challenger_pr_auc, s.roc_auc AS challenger_roc_auc,
 		s.f1 AS challenger_f1, s.brier AS challenger_brier
-	FROM (SELECT q.model, q.day FROM churn.quality q
+	FROM (SELECT q.model, q.day FROM churn.quality q GROUP BY q.model, q.day
 		UNION SELECT x.model, (x.checked_at AT TIME ZONE 'UTC')::date
 		FROM churn.drift x WHERE x.feature = '(model)') d
 	-- in force when the day ended

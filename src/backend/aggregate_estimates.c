@@ -42,8 +42,9 @@ PG_FUNCTION_INFO_V1(churn_estimated_recall_final);
 Datum
 churn_estimated_log_loss_add(PG_FUNCTION_ARGS)
 {
-	return churn_state_mean_add(fcinfo,
-								churn_cbpe_log_loss_term(churn_state_probability(fcinfo)));
+	double		score = churn_state_probability(fcinfo);
+
+	return churn_state_mean_add(fcinfo, churn_cbpe_log_loss_term(score));
 }
 
 /*

@@ -154,9 +154,11 @@ churn_state_mean_add(FunctionCallInfo fcinfo, double term)
 Datum
 churn_log_loss_add(PG_FUNCTION_ARGS)
 {
+	double		score = churn_state_probability(fcinfo);
+	bool		churned = PG_GETARG_BOOL(2);
+
 	return churn_state_mean_add(fcinfo,
-								churn_metrics_log_loss_term(churn_state_probability(fcinfo),
-															PG_GETARG_BOOL(2)));
+								churn_metrics_log_loss_term(score, churned));
 }
 
 /*

@@ -145,7 +145,8 @@ test_estimates(size_t wanted, unsigned levels)
 	theirs = count(0.4);
 	ok(near(ours.tp, theirs.tp) && near(ours.fp, theirs.fp) &&
 	   near(ours.fn, theirs.fn) && near(ours.tn, theirs.tn), "confusion matrix");
-	ok(near(churn_cbpe_f1(ours), 2 * theirs.tp / (2 * theirs.tp + theirs.fp + theirs.fn)) &&
+	ok(near(churn_cbpe_f1(ours),
+			2 * theirs.tp / (2 * theirs.tp + theirs.fp + theirs.fn)) &&
 	   near(churn_cbpe_precision(ours), theirs.tp > 0 ?
 			theirs.tp / (theirs.tp + theirs.fp) : 0) &&
 	   near(churn_cbpe_recall(ours), theirs.tp / (theirs.tp + theirs.fn)) &&
@@ -298,7 +299,8 @@ test_delong(unsigned levels)
 	n = churn_metrics_merge(rows, n);
 	ours = churn_concept_delong(rows, n);
 	ok(ours.positives == counts[1] && ours.negatives == counts[0] &&
-	   near(ours.auc, sums[1] / counts[1]) && near(ours.auc, churn_metrics_roc_auc(rows, n)) &&
+	   near(ours.auc, sums[1] / counts[1]) &&
+	   near(ours.auc, churn_metrics_roc_auc(rows, n)) &&
 	   near(ours.var_positive, squares[1] / (counts[1] - 1)) &&
 	   near(ours.var_negative, squares[0] / (counts[0] - 1)),
 	   "DeLong's variances with %u levels", levels);
