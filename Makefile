@@ -127,10 +127,10 @@ UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,\
 	$(call sources,test/unit/test_*.c))
 UNIT_COMMON := $(patsubst src/common/%.o,$(UNIT_DIR)/%.o,$(COMMON_OBJS))
 # modules of the trainer that need no XGBoost; trainer_stubs.h has the rest
-UNIT_TRAINER := $(patsubst %,$(UNIT_DIR)/trainer_%.o,additive balance bins \
-	calibrate calibrate_isotonic checks checks_column checks_pairs duplicates \
-	issues keep learner_logistic learner_network learner_rules lesson liblinear \
-	memory mlp sample scorecard smote)
+UNIT_TRAINER := $(patsubst %,$(UNIT_DIR)/trainer_%.o,additive balance baseline \
+	bins calibrate calibrate_isotonic checks checks_column checks_pairs choose column \
+	duplicates issues keep keys learner_logistic learner_network learner_rules \
+	lesson liblinear memory mlp sample scorecard smote texts)
 
 .PHONY: unit unit-build
 unit-build: $(UNIT_TESTS)

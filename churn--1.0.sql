@@ -84,11 +84,13 @@ CREATE TABLE churn.model_versions (
 	champion_pr_auc double precision,
 	calibration text,
 	truncated boolean,
+	expectations jsonb,
 	trainer_peak_memory bigint,
 	trained_by name NOT NULL,
 	started_at timestamptz NOT NULL,
 	finished_at timestamptz NOT NULL,
 	seconds double precision NOT NULL,
+	score_baseline jsonb,
 	artifact bytea NOT NULL,
 	compiled bytea NOT NULL,
 	CONSTRAINT model_versions_pkey PRIMARY KEY (model, version),
@@ -136,11 +138,13 @@ COMMENT ON COLUMN churn.model_versions.library_versions IS 'versions of the serv
 COMMENT ON COLUMN churn.model_versions.champion_pr_auc IS 'PR-AUC of the champion of that time on the same test rows';
 COMMENT ON COLUMN churn.model_versions.calibration IS 'how margins become probabilities, and why so';
 COMMENT ON COLUMN churn.model_versions.truncated IS 'whether time_budget cut the search short, so that another run may differ';
+COMMENT ON COLUMN churn.model_versions.expectations IS 'what the source was like beside its features, for churn_validate(): columns with their types, values of a label whose positive value was named, newest_as_of, and duplicate_keys, rows that repeated a key; null for an imported version';
 COMMENT ON COLUMN churn.model_versions.trainer_peak_memory IS 'peak memory of the trainer, bytes';
 COMMENT ON COLUMN churn.model_versions.trained_by IS 'role that trained or imported it';
 COMMENT ON COLUMN churn.model_versions.started_at IS 'when training began';
 COMMENT ON COLUMN churn.model_versions.finished_at IS 'when training ended';
 COMMENT ON COLUMN churn.model_versions.seconds IS 'wall-clock seconds it took';
+COMMENT ON COLUMN churn.model_versions.score_baseline IS 'distribution of the scores of rows it was not trained on, for drift, or null';
 COMMENT ON COLUMN churn.model_versions.artifact IS 'model file of the learner''s own library';
 COMMENT ON COLUMN churn.model_versions.compiled IS 'the form that churn_score() evaluates';
 
@@ -169,7 +173,7 @@ COMMENT ON COLUMN churn.features.kind IS 'number, boolean, category or age (whol
 COMMENT ON COLUMN churn.features.type IS 'type of the column or expression at training';
 COMMENT ON COLUMN churn.features.categories IS 'texts of the categories, by code from 0';
 COMMENT ON COLUMN churn.features.transform IS 'SQL expression that computes it, or null for a plain column';
-COMMENT ON COLUMN churn.features.baseline IS 'distribution at training, for drift';
+COMMENT ON COLUMN churn.features.baseline IS 'distribution over all labelled rows at training, for drift, or null';
 COMMENT ON COLUMN churn.features.importance IS 'share of what the learner gained by it, 0 to 1: gain of splits, or size of coefficients';
 COMMENT ON COLUMN churn.features.mean_abs_shap IS 'mean absolute contribution to the margin, in log-odds';
 
@@ -422,10 +426,10 @@ COMMENT ON COLUMN churn.data_issues.found_at IS 'when it was found';
 COMMENT ON COLUMN churn.data_issues.source IS 'what found it: train, the checks before training, or validate';
 COMMENT ON COLUMN churn.data_issues.relation IS 'table, view or query that held the rows, as given';
 COMMENT ON COLUMN churn.data_issues.severity IS 'notice, warning or error';
-COMMENT ON COLUMN churn.data_issues.kind IS 'what it is: separates, filled_for_one_class, missing_for_one_class, pair_separates, rare_class, duplicates or conflicting_labels';
+COMMENT ON COLUMN churn.data_issues.kind IS 'what it is. Of training: separates, filled_for_one_class, missing_for_one_class, pair_separates, rare_class, duplicates, conflicting_labels or duplicate_keys. Of validation: missing_column, retyped_column, new_column, broken_transform, missing_label, empty_source, null_keys, duplicate_keys, unseen_category, not_a_number, missing_values, out_of_range, failing_transform, stale_data, unseen_label or late_label';
 COMMENT ON COLUMN churn.data_issues.feature IS 'column that it concerns, or null';
 COMMENT ON COLUMN churn.data_issues.other_feature IS 'the other column of a pair, or null';
-COMMENT ON COLUMN churn.data_issues.statistic IS 'what value is: auc, share or groups';
+COMMENT ON COLUMN churn.data_issues.statistic IS 'what value is: auc, share (of the rows), groups, keys or days';
 COMMENT ON COLUMN churn.data_issues.value IS 'how strong it is';
 COMMENT ON COLUMN churn.data_issues.rows IS 'number of rows that it concerns or was measured on';
 COMMENT ON COLUMN churn.data_issues.examples IS 'some of the values or keys that it concerns, or null';
@@ -558,17 +562,36 @@ CREATE TABLE churn.prediction_log (
 	lsn pg_lsn,
 	origin text NOT NULL
 ) PARTITION BY RANGE (scored_at);
-COMMENT ON TABLE churn.prediction_log IS 'every score that live rescoring wrote, with what it was made of; partitioned by day';
+COMMENT ON TABLE churn.prediction_log IS 'every score that live rescoring wrote, and those of challengers, with what they were made of; partitioned by day';
 COMMENT ON COLUMN churn.prediction_log.customer_key IS 'key of the customer, as text';
 COMMENT ON COLUMN churn.prediction_log.model IS 'name of the model';
 COMMENT ON COLUMN churn.prediction_log.version IS 'version that gave the score';
 COMMENT ON COLUMN churn.prediction_log.score IS 'probability of churn, 0 to 1';
-COMMENT ON COLUMN churn.prediction_log.previous_score IS 'the score before, or null';
+COMMENT ON COLUMN churn.prediction_log.previous_score IS 'the score before, or null; null for the challenger';
 COMMENT ON COLUMN churn.prediction_log.band IS 'high, medium or low';
 COMMENT ON COLUMN churn.prediction_log.features IS 'the row as the model sees it: by position in churn.features; NaN is missing';
 COMMENT ON COLUMN churn.prediction_log.scored_at IS 'when the score was found';
 COMMENT ON COLUMN churn.prediction_log.lsn IS 'write-ahead log position of the change it follows; null for a rescan';
-COMMENT ON COLUMN churn.prediction_log.origin IS 'stream for a change, batch for a rescan';
+COMMENT ON COLUMN churn.prediction_log.origin IS 'stream for a change, batch for a rescan, shadow for a score by the challenger';
+
+CREATE TABLE churn.profiles (
+	model text NOT NULL,
+	version int NOT NULL,
+	window_start timestamptz NOT NULL,
+	window_end timestamptz NOT NULL,
+	rows bigint NOT NULL,
+	updated_at timestamptz NOT NULL,
+	profile bytea NOT NULL,
+	CONSTRAINT profiles_pkey PRIMARY KEY (model, version, window_start)
+);
+COMMENT ON TABLE churn.profiles IS 'how the features and scores of changed customers were distributed, by hour: what churn_drift() compares with the baseline of training';
+COMMENT ON COLUMN churn.profiles.model IS 'name of the model';
+COMMENT ON COLUMN churn.profiles.version IS 'version that gave the scores';
+COMMENT ON COLUMN churn.profiles.window_start IS 'beginning of the hour in which the changes were scored';
+COMMENT ON COLUMN churn.profiles.window_end IS 'end of that hour';
+COMMENT ON COLUMN churn.profiles.rows IS 'scores that are counted';
+COMMENT ON COLUMN churn.profiles.updated_at IS 'when counts were written last: up to a minute after they were made';
+COMMENT ON COLUMN churn.profiles.profile IS 'counts by the cells of the version''s baseline';
 
 CREATE TABLE churn.errors (
 	error_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -621,32 +644,44 @@ COMMENT ON COLUMN churn.alert_rules.created_at IS 'when it was added';
 
 CREATE TABLE churn.alerts (
 	alert_id bigint GENERATED ALWAYS AS IDENTITY,
-	rule_id int NOT NULL,
-	rule text NOT NULL,
-	model text NOT NULL,
-	customer_key text NOT NULL,
-	version int NOT NULL,
-	score double precision NOT NULL,
+	kind text NOT NULL DEFAULT 'customer',
+	rule_id int,
+	rule text,
+	model text,
+	customer_key text,
+	version int,
+	score double precision,
 	previous_score double precision,
-	band text NOT NULL,
-	raised_at timestamptz NOT NULL,
+	band text,
+	message text,
+	raised_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	lsn pg_lsn,
 	taken_at timestamptz,
 	taken_by name,
-	CONSTRAINT alerts_pkey PRIMARY KEY (alert_id)
+	CONSTRAINT alerts_pkey PRIMARY KEY (alert_id),
+	CONSTRAINT alerts_kind_check CHECK
+		(kind IN ('customer', 'drift', 'quality', 'data', 'maintenance')),
+	CONSTRAINT alerts_customer_check CHECK
+		(kind <> 'customer' OR (rule_id IS NOT NULL AND rule IS NOT NULL
+			AND model IS NOT NULL AND customer_key IS NOT NULL
+			AND version IS NOT NULL AND score IS NOT NULL AND band IS NOT NULL)),
+	CONSTRAINT alerts_message_check CHECK
+		(kind = 'customer' OR message IS NOT NULL)
 );
 CREATE INDEX alerts_customer_idx ON churn.alerts (customer_key, rule_id, raised_at);
 CREATE INDEX alerts_open_idx ON churn.alerts (alert_id) WHERE taken_at IS NULL;
-COMMENT ON TABLE churn.alerts IS 'customers for whom a rule''s condition came true';
+COMMENT ON TABLE churn.alerts IS 'what somebody should look at: customers for whom a rule''s condition came true, and models that churn_maintain() found wanting';
 COMMENT ON COLUMN churn.alerts.alert_id IS 'number of the alert';
-COMMENT ON COLUMN churn.alerts.rule_id IS 'number of the rule';
+COMMENT ON COLUMN churn.alerts.kind IS 'customer (a rule''s condition came true), drift (the data are not those of training), quality (the scores fit the outcomes less than they did), data (the source has errors) or maintenance (a version was trained, or something failed)';
+COMMENT ON COLUMN churn.alerts.rule_id IS 'number of the rule; null but for customers, as is each column of a customer';
 COMMENT ON COLUMN churn.alerts.rule IS 'its name';
-COMMENT ON COLUMN churn.alerts.model IS 'name of the model';
+COMMENT ON COLUMN churn.alerts.model IS 'name of the model; null if it concerns none';
 COMMENT ON COLUMN churn.alerts.customer_key IS 'key of the customer, as text';
-COMMENT ON COLUMN churn.alerts.version IS 'version that gave the score';
+COMMENT ON COLUMN churn.alerts.version IS 'version that gave the score, or that the alert is about';
 COMMENT ON COLUMN churn.alerts.score IS 'probability of churn, 0 to 1';
 COMMENT ON COLUMN churn.alerts.previous_score IS 'the score before, or null';
 COMMENT ON COLUMN churn.alerts.band IS 'high, medium or low';
+COMMENT ON COLUMN churn.alerts.message IS 'what happened, in words; null for customers';
 COMMENT ON COLUMN churn.alerts.raised_at IS 'when it was raised';
 COMMENT ON COLUMN churn.alerts.lsn IS 'write-ahead log position of the change; null for a rescan';
 COMMENT ON COLUMN churn.alerts.taken_at IS 'when churn_take_alerts() handed it out, or null';
@@ -693,6 +728,37 @@ COMMENT ON COLUMN churn.policies.enabled IS 'whether churn_maintain() looks at i
 COMMENT ON COLUMN churn.policies.set_by IS 'role that called churn_set_policy()';
 COMMENT ON COLUMN churn.policies.set_at IS 'when it was called last';
 
+CREATE TABLE churn.maintenance_log (
+	run_id bigint NOT NULL,
+	step_id bigint GENERATED ALWAYS AS IDENTITY,
+	model text,
+	step text NOT NULL,
+	state text NOT NULL,
+	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	finished_at timestamptz,
+	version int,
+	message text,
+	detail jsonb,
+	CONSTRAINT maintenance_log_pkey PRIMARY KEY (step_id),
+	CONSTRAINT maintenance_log_step_check CHECK
+		(step IN ('validate', 'drift', 'measure', 'retrain', 'compare',
+			'promote', 'alert', 'purge', 'partitions')),
+	CONSTRAINT maintenance_log_state_check CHECK
+		(state IN ('running', 'done', 'failed', 'skipped'))
+);
+CREATE INDEX maintenance_log_model_idx ON churn.maintenance_log (model, run_id);
+COMMENT ON TABLE churn.maintenance_log IS 'what churn_maintain() did, a row a step; written before the step begins, so that one that was interrupted is seen';
+COMMENT ON COLUMN churn.maintenance_log.run_id IS 'number of the run: a model''s steps, from validate to alert, have one number, also where a later call ended them';
+COMMENT ON COLUMN churn.maintenance_log.step_id IS 'number of the step';
+COMMENT ON COLUMN churn.maintenance_log.model IS 'name of the model; null for purge and partitions';
+COMMENT ON COLUMN churn.maintenance_log.step IS 'validate, drift, measure, retrain, compare, promote, alert, purge or partitions';
+COMMENT ON COLUMN churn.maintenance_log.state IS 'running, done, skipped or failed; running as well, until the next call, where the process ended before the step did';
+COMMENT ON COLUMN churn.maintenance_log.started_at IS 'when it began';
+COMMENT ON COLUMN churn.maintenance_log.finished_at IS 'when it ended, or was seen not to have; null while it runs';
+COMMENT ON COLUMN churn.maintenance_log.version IS 'version that it looked at, trained or put in force';
+COMMENT ON COLUMN churn.maintenance_log.message IS 'what came of it, in words; why it was skipped; the error';
+COMMENT ON COLUMN churn.maintenance_log.detail IS 'the same in figures';
+
 SELECT pg_catalog.pg_extension_config_dump('churn.models', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.models_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.model_versions', '');
@@ -710,6 +776,7 @@ SELECT pg_catalog.pg_extension_config_dump('churn.data_issues_issue_id_seq', '')
 SELECT pg_catalog.pg_extension_config_dump('churn.drift', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.drift_check_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.watches', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.profiles', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.errors', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.errors_error_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.alert_rules', '');
@@ -717,6 +784,8 @@ SELECT pg_catalog.pg_extension_config_dump('churn.alert_rules_rule_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.alerts', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.alerts_alert_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.policies', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.maintenance_log', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.maintenance_log_step_id_seq', '');
 
 --
 -- 2. Scoring
@@ -877,11 +946,13 @@ BEGIN
 		(model_id, model, version, during, deployed_by, why, restores)
 		VALUES (m.model_id, m.name, new_version, tstzrange(since, NULL),
 				session_user, reason, restored);
-	UPDATE churn.models SET champion = new_version WHERE model_id = m.model_id;
+	UPDATE churn.models SET champion = new_version,
+		challenger = nullif(challenger, new_version)
+		WHERE model_id = m.model_id;
 END
 $$;
 COMMENT ON FUNCTION churn.deploy(text, int, text, bigint) IS
-'internal: makes a version the champion and closes the deployment before';
+'internal: makes a version the champion, no longer the challenger, and closes the deployment before';
 
 -- Locks a model's row and returns it, or complains.
 CREATE FUNCTION churn.lock_model(model_name text)
@@ -948,6 +1019,53 @@ $$;
 COMMENT ON FUNCTION churn_promote(text, int) IS
 'makes a version the champion of its model, from the next statement after commit on';
 
+-- Complains unless rows of the model's source can be scored by the version.
+CREATE FUNCTION churn.require_fit(model_name text, wanted int)
+RETURNS void
+AS 'MODULE_PATHNAME', 'churn_require_fit'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION churn.require_fit(text, int) IS
+'internal: complains unless the version can score rows of the model''s source';
+
+CREATE FUNCTION churn_set_challenger(model text, version int)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	m churn.models := churn.lock_model(churn_set_challenger.model);
+	wanted int := churn_set_challenger.version;
+BEGIN
+	IF m.challenger IS NOT DISTINCT FROM wanted THEN
+		IF wanted IS NULL THEN
+			RAISE NOTICE 'model "%" has no challenger', m.name;
+		ELSE
+			RAISE NOTICE 'version % of model "%" is the challenger already',
+				wanted, m.name;
+		END IF;
+		RETURN;
+	END IF;
+	IF wanted IS NOT NULL THEN
+		PERFORM churn.require_version(m.name, wanted);
+		IF m.champion IS NULL THEN
+			RAISE EXCEPTION USING
+				ERRCODE = 'object_not_in_prerequisite_state',
+				MESSAGE = format('model "%s" has no version in force', m.name),
+				HINT = 'Put one in force with churn_promote().';
+		ELSIF m.champion = wanted THEN
+			RAISE EXCEPTION USING
+				ERRCODE = 'invalid_parameter_value',
+				MESSAGE = format('version %s of model "%s" is in force', wanted, m.name),
+				HINT = 'A challenger is another version than the champion.';
+		END IF;
+		PERFORM churn.require_fit(m.name, wanted);
+	END IF;
+	UPDATE churn.models x SET challenger = wanted WHERE x.model_id = m.model_id;
+END
+$$;
+COMMENT ON FUNCTION churn_set_challenger(text, int) IS
+'has live rescoring score every change by another version, too, into churn.prediction_log alone; null ends that';
+
 CREATE FUNCTION churn_rollback(model text)
 RETURNS int
 LANGUAGE plpgsql STRICT SECURITY DEFINER
@@ -1012,8 +1130,10 @@ BEGIN
 		DELETE FROM churn.drift d WHERE d.model = m.name;
 		DELETE FROM churn.watches w WHERE w.model = m.name;
 		DELETE FROM churn.rescans r WHERE r.model = m.name;
+		DELETE FROM churn.profiles p WHERE p.model = m.name;
 		DELETE FROM churn.alert_rules r WHERE r.model = m.name;
 		DELETE FROM churn.policies p WHERE p.model = m.name;
+		DELETE FROM churn.maintenance_log l WHERE l.model = m.name;
 		RETURN;
 	END IF;
 	PERFORM churn.require_version(m.name, churn_drop_model.version);
@@ -1023,6 +1143,8 @@ BEGIN
 			MESSAGE = format('version %s of model "%s" is in force', m.champion, m.name),
 			HINT = 'Promote another version first, or drop the whole model.';
 	END IF;
+	UPDATE churn.models x SET challenger = NULL
+		WHERE x.model_id = m.model_id AND x.challenger = churn_drop_model.version;
 	DELETE FROM churn.model_versions v
 		WHERE v.model = m.name AND v.version = churn_drop_model.version;
 	DELETE FROM churn.features f
@@ -1037,6 +1159,8 @@ BEGIN
 		WHERE i.model = m.name AND i.version = churn_drop_model.version;
 	DELETE FROM churn.drift d
 		WHERE d.model = m.name AND d.version = churn_drop_model.version;
+	DELETE FROM churn.profiles p
+		WHERE p.model = m.name AND p.version = churn_drop_model.version;
 END
 $$;
 COMMENT ON FUNCTION churn_drop_model(text, int) IS
@@ -1099,9 +1223,11 @@ BEGIN
 					'churn', v.extension_version,
 					'postgresql', current_setting('server_version')),
 				v.champion_pr_auc, v.calibration, v.truncated,
+				nullif(v.expectations, 'null') || repeated.keys,
 				v.peak_memory_bytes,
 				v.trained_by, v.started_at, clock_timestamp(),
-				extract(epoch FROM clock_timestamp() - v.started_at)
+				extract(epoch FROM clock_timestamp() - v.started_at),
+				nullif(v.baselines -> 'score', 'null')
 			FROM jsonb_to_record(result || (info - 'result')) AS v (
 				algorithm text, origin text, threshold double precision,
 				source text, source_relation text, key text, label text,
@@ -1114,28 +1240,33 @@ BEGIN
 				rounds int, seed bigint, data_fingerprint text,
 				snapshot_lsn pg_lsn, snapshot pg_snapshot,
 				library_versions jsonb, champion_pr_auc double precision,
-				calibration text, truncated boolean,
+				calibration text, truncated boolean, expectations jsonb,
 				peak_memory_bytes bigint, trained_by name,
-				extension_version text,
+				extension_version text, baselines jsonb,
 				started_at timestamptz)
 			LEFT JOIN (SELECT jsonb_object_agg(f.item ->> 'name', f.item -> 'transform') AS transform
 				FROM jsonb_array_elements(result -> 'features') AS f (item)
 				WHERE f.item ? 'transform') AS imported
-				ON v.origin = 'import') AS r;
+				ON v.origin = 'import'
+			CROSS JOIN (SELECT coalesce(jsonb_object_agg('duplicate_keys', i.item -> 'rows'), '{}') AS keys
+				FROM jsonb_array_elements(coalesce(result -> 'issues', '[]')) AS i (item)
+				WHERE i.item ->> 'kind' = 'duplicate_keys') AS repeated) AS r;
 
 	INSERT INTO churn.features
 		(model, version, position, name, kind, type, categories, transform,
-		 importance, mean_abs_shap)
+		 baseline, importance, mean_abs_shap)
 		SELECT m.name, register_version.version, f.position, f.item ->> 'name',
 			f.item ->> 'kind', f.item ->> 'type',
 			CASE WHEN f.item ->> 'kind' = 'category' THEN
 				ARRAY(SELECT c.text FROM jsonb_array_elements_text(f.item -> 'categories')
 					  WITH ORDINALITY AS c (text, code) ORDER BY c.code) END,
-			f.item ->> 'transform',
+			f.item ->> 'transform', nullif(b.item, 'null'),
 			(f.item ->> 'importance')::double precision,
 			(f.item ->> 'mean_abs_shap')::double precision
 		FROM jsonb_array_elements(result -> 'features')
-			WITH ORDINALITY AS f (item, position);
+			WITH ORDINALITY AS f (item, position)
+		LEFT JOIN jsonb_array_elements(info -> 'baselines' -> 'features')
+			WITH ORDINALITY AS b (item, position) ON b.position = f.position;
 
 	INSERT INTO churn.metrics
 		(model, version, dataset, metric, candidate, value, spread, n, folds)
@@ -1165,7 +1296,8 @@ BEGIN
 			(i.item ->> 'value')::double precision,
 			(i.item ->> 'rows')::bigint, i.item ->> 'message',
 			i.item ->> 'detail'
-		FROM jsonb_array_elements(coalesce(result -> 'issues', '[]'))
+		FROM jsonb_array_elements(coalesce(nullif(info -> 'issues', 'null'), '[]') ||
+				coalesce(result -> 'issues', '[]'))
 			WITH ORDINALITY AS i (item, position)
 		ORDER BY i.position;
 
@@ -1200,6 +1332,27 @@ END
 $$;
 COMMENT ON FUNCTION churn.register_version(jsonb, bytea, bytea, bytea) IS
 'internal: writes a model version and promotes it where that is due';
+
+-- For churn_baseline_read() in C.
+CREATE FUNCTION churn.baseline(model text, version int DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE COST 1000
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_build_object(
+			'features', jsonb_agg(jsonb_build_object('name', f.name,
+				'kind', f.kind, 'baseline', f.baseline) ORDER BY f.position),
+			'score', v.score_baseline)
+		FROM churn.model_versions v
+		JOIN churn.features f ON f.model = v.model AND f.version = v.version
+		WHERE v.model = baseline.model AND v.version = coalesce(baseline.version,
+			(SELECT m.champion FROM churn.models m WHERE m.name = baseline.model))
+		GROUP BY v.model, v.version
+		HAVING v.score_baseline IS NOT NULL
+			AND count(f.baseline) = count(*)
+$$;
+COMMENT ON FUNCTION churn.baseline(text, int) IS
+'distributions of a version''s features and scores at training, or null if it has none; version is the champion by default';
 
 CREATE FUNCTION churn_export(model text, version int DEFAULT NULL,
 							 format text DEFAULT 'ubj')
@@ -1485,6 +1638,20 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 11;
 COMMENT ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) IS
 'scores the labelled rows of a source, the model''s own test rows by default, and measures the scores, with 95 % bootstrap intervals';
 
+CREATE FUNCTION churn_compare(model text, challenger int,
+							  champion int DEFAULT NULL,
+							  source text DEFAULT NULL,
+							  resamples int DEFAULT 1000,
+							  part text DEFAULT NULL)
+RETURNS TABLE (metric text, champion double precision,
+			   challenger double precision, difference double precision,
+			   ci_low double precision, ci_high double precision,
+			   p_value double precision, n bigint)
+AS 'MODULE_PATHNAME', 'churn_compare'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 4;
+COMMENT ON FUNCTION churn_compare(text, int, int, text, int, text) IS
+'compares a version with the champion, or with another, on labelled rows that neither was trained on, by a paired bootstrap; difference is the challenger''s metric less the champion''s';
+
 --
 -- 7. Live rescoring
 --
@@ -1507,7 +1674,8 @@ COMMENT ON FUNCTION churn_unwatch(text, text) IS
 'ends live rescoring of a table or, without one, of all the model''s tables; returns how many';
 
 -- Makes the log's partitions of today and the next two days and drops those
--- that are older than the retention.  Called by the worker as the owner.
+-- that are older than the retention.  Called by the worker and churn_maintain(),
+-- as the owner.
 CREATE FUNCTION churn.maintain_log(retention interval)
 RETURNS void
 LANGUAGE plpgsql
@@ -1520,12 +1688,14 @@ DECLARE
 BEGIN
 	FOR day IN SELECT today + i FROM generate_series(0, 2) AS i LOOP
 		partition := 'prediction_log_' || to_char(day, 'YYYYMMDD');
-		IF to_regclass('churn.' || partition) IS NULL THEN
-			EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS,
-				PRIMARY KEY (customer_key, model, scored_at))', partition);
-			EXECUTE format('ALTER TABLE churn.prediction_log ATTACH PARTITION churn.%I FOR VALUES FROM (%L) TO (%L)',
-				partition, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
-		END IF;
+		CONTINUE WHEN to_regclass('churn.' || partition) IS NOT NULL;
+		-- somebody else may be about to make it
+		LOCK TABLE churn.prediction_log IN SHARE UPDATE EXCLUSIVE MODE;
+		CONTINUE WHEN to_regclass('churn.' || partition) IS NOT NULL;
+		EXECUTE format('CREATE TABLE churn.%I (LIKE churn.prediction_log INCLUDING DEFAULTS,
+			PRIMARY KEY (scored_at, customer_key, model, version))', partition);
+		EXECUTE format('ALTER TABLE churn.prediction_log ATTACH PARTITION churn.%I FOR VALUES FROM (%L) TO (%L)',
+			partition, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
 	END LOOP;
 	FOR partition IN
 		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -1536,7 +1706,7 @@ BEGIN
 		-- whoever reads it must not hold up the stream; tomorrow is another day
 		BEGIN
 			SET LOCAL lock_timeout = '1s';
-			EXECUTE format('DROP TABLE churn.%I', partition);
+			EXECUTE format('DROP TABLE IF EXISTS churn.%I', partition);
 		EXCEPTION WHEN lock_not_available THEN
 			NULL;
 		END;
@@ -1576,7 +1746,8 @@ $$;
 COMMENT ON FUNCTION churn_drop_alert_rule(text, text) IS
 'drops an alert rule; its alerts stay';
 
-CREATE FUNCTION churn_take_alerts(n int DEFAULT 100, model text DEFAULT NULL)
+CREATE FUNCTION churn_take_alerts(n int DEFAULT 100, model text DEFAULT NULL,
+								  kind text DEFAULT 'customer')
 RETURNS SETOF churn.alerts
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -1585,6 +1756,7 @@ AS $$
 		SELECT o.alert_id FROM churn.alerts o
 		WHERE o.taken_at IS NULL
 			AND (churn_take_alerts.model IS NULL OR o.model = churn_take_alerts.model)
+			AND (churn_take_alerts.kind IS NULL OR o.kind = churn_take_alerts.kind)
 		ORDER BY o.alert_id LIMIT greatest(churn_take_alerts.n, 0)
 		FOR UPDATE SKIP LOCKED),
 	taken AS (
@@ -1594,8 +1766,30 @@ AS $$
 		RETURNING a.*)
 	SELECT * FROM taken ORDER BY alert_id;
 $$;
-COMMENT ON FUNCTION churn_take_alerts(int, text) IS
-'hands out up to n alerts that nobody took yet, the oldest first; rolled back, they are handed out again';
+COMMENT ON FUNCTION churn_take_alerts(int, text, text) IS
+'hands out up to n alerts that nobody took yet, of a kind (null: of all kinds), the oldest first; rolled back, they are handed out again';
+
+-- The worker writes alerts of customers by itself: see stream_alerts.c.
+CREATE FUNCTION churn.raise_alert(model text, kind text, message text,
+								  version int DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	alert bigint;
+BEGIN
+	INSERT INTO churn.alerts (model, kind, message, version)
+		VALUES (raise_alert.model, raise_alert.kind, raise_alert.message, raise_alert.version)
+		RETURNING alert_id INTO alert;
+	-- any role may listen, so it tells nothing of models
+	PERFORM pg_notify('churn_alerts',
+		format('{"kind": "%s", "count": 1}', raise_alert.kind));
+	RETURN alert;
+END
+$$;
+COMMENT ON FUNCTION churn.raise_alert(text, text, text, int) IS
+'internal: writes an alert about a model, or about none, and notifies of it; returns its number';
 
 --
 -- 8. Streaming: status
@@ -1679,7 +1873,802 @@ COMMENT ON FUNCTION churn_wait(interval) IS
 REVOKE ALL ON FUNCTION churn_wait(interval) FROM PUBLIC;
 
 --
--- 10. Quality
+-- 9. Drift
+--
+-- The aggregate is called as whoever reads the rows, so it is open to all, as
+-- scoring is.
+
+CREATE FUNCTION churn.drift_add(state bytea, baseline text, described text[],
+								model text, version int,
+								VARIADIC columns "any")
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_drift_add'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.drift_add(bytea, text, text[], text, int, "any") IS
+'internal: counts a row in the cells of a baseline';
+
+CREATE FUNCTION churn.drift_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_drift_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.drift_combine(bytea, bytea) IS
+'internal: puts two profiles together';
+
+CREATE FUNCTION churn.drift_final(state bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_drift_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.drift_final(bytea) IS
+'internal: the profile of a state';
+
+CREATE AGGREGATE churn_profile(baseline text, described text[], model text,
+							   version int, VARIADIC columns "any") (
+	SFUNC = churn.drift_add, STYPE = bytea, SSPACE = 16384, INITCOND = '',
+	COMBINEFUNC = churn.drift_combine, FINALFUNC = churn.drift_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_profile(text, text[], text, int, VARIADIC "any") IS
+'how many rows are in each cell of a version''s baseline; churn_drift() calls it';
+
+CREATE FUNCTION churn_drift(model text, source text DEFAULT NULL,
+							version int DEFAULT NULL,
+							segment text DEFAULT NULL,
+							stream interval DEFAULT NULL)
+RETURNS SETOF churn.drift
+AS 'MODULE_PATHNAME', 'churn_drift'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 150;
+COMMENT ON FUNCTION churn_drift(text, text, int, text, interval) IS
+'compares the rows of a source, the model''s own by default, or those that the stream worker counted of late, with those that a version was trained on; the figures also become rows of churn.drift';
+
+--
+-- 10. Validation
+--
+
+CREATE FUNCTION churn_validate(model text, source text DEFAULT NULL,
+							   version int DEFAULT NULL)
+RETURNS SETOF churn.data_issues
+AS 'MODULE_PATHNAME', 'churn_validate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION churn_validate(text, text, int) IS
+'compares a source, the model''s own by default, with what a version (the champion) was trained on: columns, keys, values, dates and labels; what is wrong is stored in churn.data_issues, too';
+REVOKE ALL ON FUNCTION churn_validate(text, text, int) FROM PUBLIC;
+
+--
+-- 11. Dashboards
+--
+
+CREATE VIEW churn.at_risk AS
+	SELECT p.model, p.customer_key, p.score, p.band, p.reasons,
+		p.score - p.previous_score AS change, v.threshold, p.version,
+		p.scored_at, p.origin
+	FROM churn.predictions p
+	LEFT JOIN churn.model_versions v ON v.model = p.model AND v.version = p.version
+	WHERE p.band <> 'low'
+	ORDER BY p.model, p.score DESC, p.customer_key;
+COMMENT ON VIEW churn.at_risk IS 'the current predictions of bands high and medium, by model, the highest scores first';
+COMMENT ON COLUMN churn.at_risk.model IS 'name of the model';
+COMMENT ON COLUMN churn.at_risk.customer_key IS 'key of the customer, as text';
+COMMENT ON COLUMN churn.at_risk.score IS 'probability of churn, 0 to 1';
+COMMENT ON COLUMN churn.at_risk.band IS 'high (at or above the threshold) or medium (at or above half of it)';
+COMMENT ON COLUMN churn.at_risk.reasons IS 'what moved the score most, as phrases; null unless asked for';
+COMMENT ON COLUMN churn.at_risk.change IS 'score less the one before; null if there was none';
+COMMENT ON COLUMN churn.at_risk.threshold IS 'score from which on the version says churn';
+COMMENT ON COLUMN churn.at_risk.version IS 'version that gave the score';
+COMMENT ON COLUMN churn.at_risk.scored_at IS 'when this score was first found';
+COMMENT ON COLUMN churn.at_risk.origin IS 'stream, batch or api';
+
+--
+-- 12. Policies
+--
+
+CREATE FUNCTION churn_set_policy(model text, action text DEFAULT 'alert',
+								 schedule interval DEFAULT '1 day',
+								 drift_alpha double precision DEFAULT 0.05,
+								 drift_psi double precision DEFAULT 0.01,
+								 drift_segment text DEFAULT NULL,
+								 quality_metric text DEFAULT 'pr_auc',
+								 quality_drop double precision DEFAULT 0.05,
+								 max_age interval DEFAULT NULL,
+								 min_rows bigint DEFAULT 500,
+								 algorithm text DEFAULT 'same',
+								 retention interval DEFAULT '400 days',
+								 enabled boolean DEFAULT true)
+RETURNS void
+AS 'MODULE_PATHNAME', 'churn_set_policy'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION churn_set_policy(text, text, interval, double precision, double precision, text, text, double precision, interval, bigint, text, interval, boolean) IS
+'says when churn_maintain() looks after a model, what calls for an alert, and whether it trains and promotes; replaces what was said before';
+
+CREATE FUNCTION churn_drop_policy(model text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'churn_drop_policy'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION churn_drop_policy(text) IS
+'has churn_maintain() look after a model no more; what it wrote stays';
+
+-- Writes a policy, or complains of the first value that cannot be.
+CREATE FUNCTION churn.write_policy(policy churn.policies)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	complaint text;
+	advice text;
+BEGIN
+	SELECT c.complaint, c.advice INTO complaint, advice
+		FROM (VALUES
+			(1, policy.action IN ('alert', 'retrain', 'retrain_and_promote'),
+				format('unknown action "%s"', policy.action),
+				'Actions are alert, retrain and retrain_and_promote.'),
+			(2, policy.schedule > '0' AND policy.schedule <= '100 years',
+				'schedule must be above 0 and at most 100 years',
+				'It is the time from one look at the model to the next.'),
+			(3, policy.drift_alpha > 0 AND policy.drift_alpha < 1,
+				'drift_alpha must be between 0 and 1',
+				'It is the share of false alarms that is put up with.'),
+			(4, policy.drift_psi >= 0 AND policy.drift_psi < 'Infinity',
+				'drift_psi must be a number of at least 0',
+				'It is the population stability index from which a change matters.'),
+			(5, policy.quality_metric IN ('pr_auc', 'roc_auc'),
+				format('unknown quality_metric "%s"', policy.quality_metric),
+				'Metrics are pr_auc and roc_auc.'),
+			(6, policy.quality_drop >= 0 AND policy.quality_drop <= 1,
+				'quality_drop must be between 0 and 1',
+				'It is the loss of quality_metric that is put up with.'),
+			(7, policy.max_age IS NULL OR (policy.max_age > '0' AND policy.max_age <= '100 years'),
+				'max_age must be above 0 and at most 100 years',
+				'Without max_age a model is not trained again for its age alone.'),
+			(8, policy.min_rows >= 0, 'min_rows must be at least 0',
+				'With fewer rows nothing is said to drift.'),
+			(9, policy.algorithm IN ('same', 'auto'),
+				format('unknown algorithm "%s"', policy.algorithm),
+				'It is same, as the champion''s, or auto.'),
+			(10, policy.retention >= policy.schedule AND policy.retention <= '100 years',
+				'retention must be at least the schedule and at most 100 years',
+				'It is the time for which checks and history are kept.'),
+			(11, policy.enabled IS NOT NULL, 'enabled must be true or false',
+				'churn_drop_policy() does away with a policy.'))
+			AS c (place, fine, complaint, advice)
+		WHERE c.fine IS NOT TRUE ORDER BY c.place LIMIT 1;
+	IF complaint IS NOT NULL THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = complaint,
+			HINT = advice;
+	END IF;
+	INSERT INTO churn.policies AS p SELECT policy.*
+		ON CONFLICT ON CONSTRAINT policies_pkey DO UPDATE SET
+			action = excluded.action,
+			schedule = excluded.schedule,
+			drift_alpha = excluded.drift_alpha,
+			drift_psi = excluded.drift_psi,
+			drift_segment = excluded.drift_segment,
+			quality_metric = excluded.quality_metric,
+			quality_drop = excluded.quality_drop,
+			max_age = excluded.max_age,
+			min_rows = excluded.min_rows,
+			algorithm = excluded.algorithm,
+			retention = excluded.retention,
+			enabled = excluded.enabled,
+			set_by = excluded.set_by,
+			set_at = excluded.set_at;
+END
+$$;
+COMMENT ON FUNCTION churn.write_policy(churn.policies) IS
+'internal: checks a policy and writes it';
+
+--
+-- 13. Maintenance
+--
+-- maintain.c calls maintain_begin(), then for each chain of steps maintain_next()
+-- and maintain_step() or maintain_failed(), as the extension's owner, each in a
+-- transaction of its own.
+
+CREATE PROCEDURE churn_maintain(model text DEFAULT NULL,
+								force boolean DEFAULT false)
+AS 'MODULE_PATHNAME', 'churn_maintain'
+LANGUAGE C;
+COMMENT ON PROCEDURE churn_maintain(text, boolean) IS
+'looks after the models that have a policy, or after one: checks, measures, trains, compares, promotes, alerts; then purges and makes partitions; what is not due is left out unless forced';
+
+CREATE FUNCTION churn.train_as(role name, trainer regprocedure, source text,
+							   label text, key text, model text,
+							   algorithm text, positive text, exclude text[],
+							   transform jsonb, params jsonb, options jsonb)
+RETURNS int
+AS 'MODULE_PATHNAME', 'churn_train_as'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION churn.train_as(name, regprocedure, text, text, text, text, text, text, text[], jsonb, jsonb, jsonb) IS
+'internal: calls churn_train() as a role and returns the version';
+
+-- A step that was interrupted is tried again, three times in all.
+CREATE FUNCTION churn.maintenance_steps(run bigint, about text)
+RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(jsonb_object_agg(s.step, to_jsonb(s)), '{}')
+	FROM (SELECT DISTINCT ON (l.step) l.*,
+			coalesce(l.detail ? 'interrupted', false) AS interrupted,
+			count(*) FILTER (WHERE l.detail ? 'interrupted')
+				OVER (PARTITION BY l.step) AS interruptions
+		FROM churn.maintenance_log l
+		WHERE l.run_id = run AND l.model IS NOT DISTINCT FROM about
+		ORDER BY l.step, l.step_id DESC) s
+	WHERE NOT (s.state = 'failed' AND s.interrupted AND s.interruptions < 3);
+$$;
+COMMENT ON FUNCTION churn.maintenance_steps(bigint, text) IS
+'internal: rows of a model''s steps in a run, by name, less those that are to be tried again';
+
+-- After a failure an hour is enough.  A tenth, an hour at most, is forgiven, so
+-- that a job of the same period does not come a second too early each time.
+CREATE FUNCTION churn.maintenance_due(steps jsonb, schedule interval)
+RETURNS boolean
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(clock_timestamp() >= d.started_at + d.wait - least(d.wait / 10, '1 hour'), true)
+	FROM (SELECT min((s.step ->> 'started_at')::timestamptz) AS started_at,
+			CASE WHEN bool_or(s.step ->> 'state' = 'failed') THEN least(schedule, '1 hour')
+				ELSE schedule END AS wait
+		FROM jsonb_each(steps) AS s (name, step)) d;
+$$;
+COMMENT ON FUNCTION churn.maintenance_due(jsonb, interval) IS
+'internal: whether the steps, if there are any, were taken long enough ago';
+
+CREATE FUNCTION churn.maintain_begin(wanted text, forced boolean, caller name)
+RETURNS TABLE (model text, run_id bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	p record;
+	unfinished bigint;
+	fresh bigint;
+	last bigint;
+	steps jsonb;
+	known boolean := false;
+	busy boolean := false;
+BEGIN
+	-- nobody else is at it: the caller holds the lock
+	UPDATE churn.maintenance_log l
+		SET state = 'failed', finished_at = clock_timestamp(),
+			message = 'interrupted',
+			detail = coalesce(l.detail, '{}') || '{"interrupted": true}'
+		WHERE l.state = 'running';
+	SELECT max(l.run_id) INTO unfinished FROM churn.maintenance_log l;
+	IF churn.maintenance_steps(unfinished, NULL) ? 'partitions' THEN
+		unfinished := NULL;
+	END IF;
+	fresh := unfinished;
+	FOR p IN
+		SELECT m.name, m.owner, m.champion, o.schedule, o.enabled
+		FROM churn.policies o JOIN churn.models m ON m.name = o.model
+		WHERE wanted IS NULL OR m.name = wanted
+		ORDER BY m.name COLLATE "C"
+	LOOP
+		known := true;
+		IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = p.owner
+					   AND pg_has_role(caller, r.oid, 'USAGE')) THEN
+			IF wanted IS NOT NULL THEN
+				RAISE EXCEPTION USING
+					ERRCODE = 'insufficient_privilege',
+					MESSAGE = format('must be owner of model "%s"', p.name),
+					DETAIL = format('It belongs to role "%s".', p.owner);
+			END IF;
+			RAISE NOTICE 'model "%" is left out: it belongs to role "%"', p.name, p.owner;
+			CONTINUE;
+		END IF;
+		IF NOT p.enabled OR p.champion IS NULL THEN
+			IF wanted IS NOT NULL OR p.enabled THEN
+				RAISE NOTICE 'model "%" is left out: %', p.name,
+					CASE WHEN p.enabled THEN 'no version is in force'
+						ELSE 'its policy is not enabled' END;
+			END IF;
+			CONTINUE;
+		END IF;
+		SELECT max(l.run_id) INTO last
+			FROM churn.maintenance_log l WHERE l.model = p.name;
+		steps := churn.maintenance_steps(last, p.name);
+		model := p.name;
+		IF last IS NOT NULL AND NOT steps ? 'alert' THEN
+			run_id := last;
+		ELSIF last = unfinished THEN
+			-- the call that was interrupted had done with it
+			CONTINUE;
+		ELSIF forced OR churn.maintenance_due(steps, p.schedule) THEN
+			fresh := coalesce(fresh, nextval('churn.maintenance_log_step_id_seq'));
+			run_id := fresh;
+		ELSE
+			IF wanted IS NOT NULL THEN
+				RAISE NOTICE 'model "%" is not due yet', p.name
+					USING HINT = 'CALL churn_maintain(model, force => true) does not wait.';
+			END IF;
+			CONTINUE;
+		END IF;
+		busy := true;
+		RETURN NEXT;
+	END LOOP;
+	IF NOT known AND wanted IS NOT NULL THEN
+		PERFORM FROM churn.models m WHERE m.name = wanted;
+		RAISE EXCEPTION USING
+			ERRCODE = 'undefined_object',
+			MESSAGE = CASE WHEN FOUND THEN format('model "%s" has no policy', wanted)
+				ELSE format('model "%s" does not exist', wanted) END,
+			HINT = CASE WHEN FOUND THEN 'churn_set_policy() gives it one.'
+				ELSE 'The table churn.models lists the models.' END;
+	ELSIF NOT known THEN
+		RAISE NOTICE 'there are no policies'
+			USING HINT = 'churn_set_policy() has a model looked after.';
+	END IF;
+	SELECT max(l.run_id) INTO last
+		FROM churn.maintenance_log l WHERE l.model IS NULL;
+	IF busy OR unfinished IS NOT NULL OR forced
+		OR churn.maintenance_due(churn.maintenance_steps(last, NULL), '1 day') THEN
+		model := NULL;
+		run_id := coalesce(fresh, nextval('churn.maintenance_log_step_id_seq'));
+		RETURN NEXT;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_begin(text, boolean, name) IS
+'internal: marks what was interrupted, and returns whose steps are to be taken in which run';
+
+CREATE FUNCTION churn.maintain_next(run bigint, about text,
+									OUT step_id bigint, OUT step text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	steps jsonb := churn.maintenance_steps(run, about);
+BEGIN
+	IF about IS NULL THEN
+		step := CASE WHEN NOT steps ? 'purge' THEN 'purge'
+			WHEN NOT steps ? 'partitions' THEN 'partitions' END;
+	ELSE
+		step := CASE
+			WHEN steps ? 'alert' THEN NULL
+			WHEN steps @? '$.*.state ? (@ == "failed")' THEN 'alert'
+			WHEN NOT steps ? 'validate' THEN 'validate'
+			WHEN NOT steps ? 'drift' THEN 'drift'
+			WHEN NOT steps ? 'measure' THEN 'measure'
+			WHEN NOT steps ? 'retrain' THEN 'retrain'
+			WHEN steps #>> '{retrain,state}' = 'skipped' THEN 'alert'
+			WHEN NOT steps ? 'compare' THEN 'compare'
+			WHEN NOT steps ? 'promote' THEN 'promote'
+			ELSE 'alert'
+		END;
+	END IF;
+	IF step IS NOT NULL THEN
+		INSERT INTO churn.maintenance_log AS l (run_id, model, step, state)
+			VALUES (run, about, maintain_next.step, 'running')
+			RETURNING l.step_id INTO maintain_next.step_id;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_next(bigint, text) IS
+'internal: writes down which step comes next, and returns it';
+
+CREATE FUNCTION churn.maintain_validate(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	SELECT m.champion INTO s.version FROM churn.models m WHERE m.name = s.model;
+	SELECT jsonb_build_object('errors', count(*) FILTER (WHERE i.severity = 'error'),
+			'warnings', count(*) FILTER (WHERE i.severity = 'warning'),
+			'notices', count(*) FILTER (WHERE i.severity = 'notice'),
+			'first_error', (array_agg(i.message) FILTER (WHERE i.severity = 'error'))[1])
+		INTO s.detail
+		FROM @extschema@.churn_validate(s.model) i;
+	s.message := format('errors: %s, warnings: %s, notices: %s', s.detail ->> 'errors',
+		s.detail ->> 'warnings', s.detail ->> 'notices');
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_validate(churn.maintenance_log) IS
+'internal: checks the source of a model';
+
+CREATE FUNCTION churn.maintain_drift(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p churn.policies;
+BEGIN
+	SELECT * INTO p FROM churn.policies o WHERE o.model = s.model;
+	SELECT m.champion INTO s.version FROM churn.models m WHERE m.name = s.model;
+	IF NOT EXISTS (SELECT FROM churn.features f WHERE f.model = s.model
+				   AND f.version = s.version AND f.baseline IS NOT NULL) THEN
+		s.state := 'skipped';
+		s.message := format('version %s has no baseline', s.version);
+		RETURN s;
+	END IF;
+	WITH drift AS (SELECT * FROM @extschema@.churn_drift(s.model)),
+	found AS (
+		SELECT d.feature, d.value, d.feature || format(' (PSI %s)', round(d.value::numeric, 3)) AS name
+		FROM drift d
+		WHERE d.drifted AND d.statistic = 'psi')
+	SELECT jsonb_build_object('checks', jsonb_agg(DISTINCT d.check_id), 'rows', max(d.rows),
+			'drifted', bool_or(d.drifted AND d.rows >= p.min_rows),
+			'features', (SELECT jsonb_object_agg(f.feature, f.value) FROM found f),
+			'largest', (SELECT string_agg(f.name, ', ' ORDER BY f.value DESC)
+				FROM (SELECT * FROM found ORDER BY value DESC LIMIT 5) f))
+		INTO s.detail
+		FROM drift d WHERE d.feature = '(model)';
+	-- what sets a segment apart from all customers is no alarm
+	IF p.drift_segment IS NOT NULL THEN
+		SELECT s.detail || jsonb_build_object('checks', (s.detail -> 'checks') || jsonb_agg(DISTINCT d.check_id))
+			INTO s.detail
+			FROM @extschema@.churn_drift(s.model, segment => p.drift_segment) d;
+	END IF;
+	s.message := CASE WHEN (s.detail ->> 'drifted')::boolean
+			THEN 'drift of ' || (s.detail ->> 'largest')
+		WHEN (s.detail ->> 'rows')::bigint < p.min_rows
+			THEN format('%s rows are too few to tell', s.detail ->> 'rows')
+		ELSE 'no drift' END;
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_drift(churn.maintenance_log) IS
+'internal: checks the source of a model for drift';
+
+CREATE FUNCTION churn.maintain_measure(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p churn.policies;
+	before bigint;
+BEGIN
+	SELECT * INTO p FROM churn.policies o WHERE o.model = s.model;
+	SELECT m.champion INTO s.version FROM churn.models m WHERE m.name = s.model;
+	SELECT coalesce(max(d.check_id), 0) INTO before FROM churn.drift d;
+	WITH measured AS (SELECT q.* FROM @extschema@.churn_measure(s.model) q)
+	SELECT jsonb_build_object('days', count(DISTINCT q.day), 'values', count(*))
+		INTO s.detail FROM measured q;
+	SELECT s.detail || jsonb_build_object('drifted', count(*) > 0,
+			'statistics', coalesce(jsonb_object_agg(d.statistic, d.value), '{}'))
+		INTO s.detail
+		FROM churn.drift d
+		WHERE d.model = s.model AND d.version = s.version AND d.feature = '(concept)'
+			AND d.check_id > before AND d.drifted AND d.rows >= p.min_rows;
+	s.message := CASE WHEN (s.detail ->> 'drifted')::boolean
+		THEN 'concept drift: ' || (SELECT string_agg(format('%s %s', x.key, round(x.value::numeric, 3)), ', ')
+			FROM jsonb_each_text(s.detail -> 'statistics') x)
+		ELSE format('days: %s', s.detail ->> 'days') END;
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_measure(churn.maintenance_log) IS
+'internal: measures the quality of a model''s scores';
+
+-- What calls for training, in words; without a reason nothing does.
+CREATE FUNCTION churn.maintenance_reasons(s churn.maintenance_log)
+RETURNS text[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_remove(ARRAY[
+		CASE WHEN (x.steps #>> '{drift,detail,drifted}')::boolean THEN 'data drift' END,
+		CASE WHEN (x.steps #>> '{measure,detail,drifted}')::boolean THEN 'concept drift' END,
+		CASE WHEN v.trained < clock_timestamp() - p.max_age THEN 'age' END], NULL)
+	FROM churn.policies p
+	JOIN churn.models m ON m.name = p.model
+	CROSS JOIN churn.maintenance_steps(s.run_id, s.model) AS x (steps)
+	CROSS JOIN LATERAL (SELECT max(v.finished_at) AS trained FROM churn.model_versions v
+		WHERE v.model = m.name AND v.version >= m.champion) v
+	WHERE p.model = s.model;
+$$;
+COMMENT ON FUNCTION churn.maintenance_reasons(churn.maintenance_log) IS
+'internal: why a model is to be trained again';
+
+CREATE FUNCTION churn.maintain_retrain(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p churn.policies;
+	m churn.models;
+	v record;
+	steps jsonb := churn.maintenance_steps(s.run_id, s.model);
+	reasons text[] := churn.maintenance_reasons(s);
+	source text;
+BEGIN
+	SELECT * INTO p FROM churn.policies o WHERE o.model = s.model;
+	SELECT * INTO m FROM churn.models x WHERE x.name = s.model;
+	s.detail := jsonb_build_object('reasons', reasons);
+	s.message := CASE WHEN cardinality(reasons) = 0 THEN 'nothing calls for it'
+		WHEN p.action = 'alert' THEN 'the policy''s action is alert'
+		WHEN (steps #>> '{validate,detail,errors}')::int > 0 THEN 'the source has errors' END;
+	IF s.message IS NOT NULL THEN
+		s.state := 'skipped';
+		RETURN s;
+	END IF;
+	SELECT x.algorithm, x.origin, x.source, x.source_relation, x.key, x.label,
+			x.positive, x.exclude, x.transform, x.params, x.options
+		INTO v
+		FROM churn.model_versions x
+		WHERE x.model = s.model AND x.version = m.champion;
+	-- names in a query mean what they meant when the model was made
+	source := coalesce(v.source_relation,
+		CASE WHEN v.source = m.source OR v.source = m.source_query THEN m.source_query END);
+	IF source IS NULL OR v.label IS NULL THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('how version %s of model "%s" was trained cannot be repeated', m.champion, s.model),
+			DETAIL = CASE WHEN v.label IS NULL THEN 'It has no label.'
+				WHEN v.source IS NULL THEN 'It has no source.'
+				ELSE 'Its source was another query than the model''s is now.' END,
+			HINT = 'Train a version on the source that is to be used, and promote it.';
+	END IF;
+	s.version := churn.train_as(m.owner,
+		'@extschema@.churn_train(text, text, text, text, text, text, text[], jsonb, jsonb, jsonb)'::regprocedure,
+		source, v.label, v.key, m.name,
+		CASE p.algorithm WHEN 'same' THEN v.algorithm ELSE 'auto' END,
+		v.positive, v.exclude, v.transform,
+		CASE p.algorithm WHEN 'same' THEN v.params END,
+		coalesce(v.options, '{}') || '{"promote": "never"}');
+	s.message := format('version %s was trained: %s', s.version, array_to_string(reasons, ', '));
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_retrain(churn.maintenance_log) IS
+'internal: trains a challenger, if something calls for it, as the champion was trained';
+
+CREATE FUNCTION churn.maintain_compare(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	champion int;
+	gate record;
+BEGIN
+	s.version := churn.maintenance_steps(s.run_id, s.model) #>> '{retrain,version}';
+	SELECT m.champion INTO champion FROM churn.models m WHERE m.name = s.model;
+	IF champion = s.version THEN
+		s.state := 'skipped';
+		s.message := format('version %s is in force already', s.version);
+		RETURN s;
+	END IF;
+	SELECT jsonb_object_agg(c.metric, to_jsonb(c) - 'metric') INTO s.detail
+		FROM @extschema@.churn_compare(s.model, s.version, champion) c;
+	SELECT * INTO gate FROM jsonb_to_record(s.detail -> 'pr_auc') AS g
+		(champion double precision, challenger double precision,
+		 difference double precision, ci_low double precision,
+		 ci_high double precision, p_value double precision, n bigint);
+	s.detail := s.detail || jsonb_build_object('champion_version', champion,
+		'better', coalesce(gate.difference > 0 AND (gate.ci_low > 0 OR gate.p_value <= 0.05), false));
+	s.message := format('PR-AUC %s against %s of version %s on the same %s unseen rows (difference %s to %s, p = %s)',
+		round(gate.challenger::numeric, 4), round(gate.champion::numeric, 4),
+		champion, gate.n, round(gate.ci_low::numeric, 4),
+		round(gate.ci_high::numeric, 4), round(gate.p_value::numeric, 4));
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_compare(churn.maintenance_log) IS
+'internal: compares the challenger with the champion';
+
+CREATE FUNCTION churn.maintain_promote(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	m churn.models := churn.lock_model(s.model);
+	steps jsonb := churn.maintenance_steps(s.run_id, s.model);
+	action text;
+BEGIN
+	SELECT p.action INTO action FROM churn.policies p WHERE p.model = s.model;
+	s.version := steps #>> '{retrain,version}';
+	s.message := CASE
+		WHEN m.champion = s.version THEN format('version %s is in force already', s.version)
+		WHEN (steps #>> '{compare,detail,better}')::boolean IS NOT TRUE
+			THEN format('version %s is not clearly better', s.version)
+		WHEN action IS DISTINCT FROM 'retrain_and_promote'
+			THEN format('version %s is better, but the policy does not say to promote', s.version)
+		WHEN m.champion IS DISTINCT FROM (steps #>> '{compare,detail,champion_version}')::int
+			THEN format('version %s became champion meanwhile', m.champion) END;
+	IF s.message IS NOT NULL THEN
+		s.state := 'skipped';
+		RETURN s;
+	END IF;
+	PERFORM churn.deploy(m.name, s.version, 'churn_maintain(): ' || (steps #>> '{compare,message}'));
+	s.message := format('version %s took the place of version %s', s.version, m.champion);
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_promote(churn.maintenance_log) IS
+'internal: puts the challenger in force if the policy says so and it is better';
+
+-- A failure that came before in the same words is not told again.
+CREATE FUNCTION churn.maintenance_failure(run bigint, about text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH failed AS (
+		SELECT l.run_id, s.value ->> 'step' AS step, s.value ->> 'message' AS message
+		FROM (SELECT DISTINCT l.run_id FROM churn.maintenance_log l
+			WHERE l.model IS NOT DISTINCT FROM about AND l.run_id <= run
+			ORDER BY l.run_id DESC LIMIT 2) l,
+			jsonb_each(churn.maintenance_steps(l.run_id, about)) s
+		WHERE s.value ->> 'state' = 'failed')
+	SELECT format('step %s failed: %s', f.step, f.message) FROM failed f
+	WHERE f.run_id = run AND NOT EXISTS (SELECT FROM failed b
+		WHERE b.run_id < run AND b.step = f.step AND b.message = f.message)
+	LIMIT 1;
+$$;
+COMMENT ON FUNCTION churn.maintenance_failure(bigint, text) IS
+'internal: what failed in a run and had not failed so in the one before, or null';
+
+CREATE FUNCTION churn.maintain_alert(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	steps jsonb := churn.maintenance_steps(s.run_id, s.model);
+	alert record;
+	alerts bigint[] := '{}';
+BEGIN
+	FOR alert IN
+		SELECT a.kind, a.message, a.version
+		FROM (VALUES
+			(1, 'data', CASE WHEN (steps #>> '{validate,detail,errors}')::int > 0
+				THEN format('the source has errors: %s', steps #>> '{validate,detail,first_error}') END,
+				steps #>> '{validate,version}'),
+			(2, 'drift', CASE WHEN (steps #>> '{drift,detail,drifted}')::boolean
+				THEN steps #>> '{drift,message}' END, steps #>> '{drift,version}'),
+			(3, 'quality', CASE WHEN (steps #>> '{measure,detail,drifted}')::boolean
+				THEN steps #>> '{measure,message}' END, steps #>> '{measure,version}'),
+			(4, 'maintenance', CASE WHEN steps #>> '{promote,state}' IN ('done', 'skipped')
+				THEN concat_ws(': ', steps #>> '{promote,message}', steps #>> '{compare,message}') END,
+				steps #>> '{promote,version}'),
+			(5, 'maintenance', churn.maintenance_failure(s.run_id, s.model), NULL))
+			AS a (place, kind, message, version)
+		WHERE a.message IS NOT NULL ORDER BY a.place
+	LOOP
+		alerts := alerts || churn.raise_alert(s.model, alert.kind, alert.message, alert.version::int);
+	END LOOP;
+	s.detail := jsonb_build_object('alerts', alerts);
+	s.message := format('alerts: %s', cardinality(alerts));
+	IF cardinality(alerts) = 0 THEN
+		s.state := 'skipped';
+		s.message := 'there is nothing to tell';
+	END IF;
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_alert(churn.maintenance_log) IS
+'internal: raises alerts of what the steps before found';
+
+CREATE FUNCTION churn.maintain_purge(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	old record;
+	deleted bigint;
+BEGIN
+	s.detail := '{}';
+	FOR old IN
+		SELECT * FROM (VALUES
+			('drift', 'checked_at', 'true'),
+			('profiles', 'window_end', 'true'),
+			('quality', 'day', 'true'),
+			('outcomes', 'recorded_at', 'true'),
+			('data_issues', 'found_at', 'source = ''validate'''),
+			('maintenance_log', 'started_at', 'state <> ''running'''),
+			('errors', 'occurred_at', 'true'),
+			('alerts', 'taken_at', 'true')) AS o (relation, time, condition)
+	LOOP
+		EXECUTE format('DELETE FROM churn.%I t WHERE t.%I < $1 - coalesce((SELECT p.retention
+				FROM churn.policies p WHERE p.model = t.model), interval ''400 days'') AND %s',
+			old.relation, old.time, old.condition) USING clock_timestamp();
+		GET DIAGNOSTICS deleted = ROW_COUNT;
+		s.detail := s.detail || jsonb_build_object(old.relation, deleted);
+	END LOOP;
+	s.message := format('rows deleted: %s', (SELECT sum(x.value::bigint) FROM jsonb_each_text(s.detail) x));
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_purge(churn.maintenance_log) IS
+'internal: deletes what is older than the policies keep it, 400 days without one';
+
+CREATE FUNCTION churn.maintain_partitions(s churn.maintenance_log)
+RETURNS churn.maintenance_log
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	retention interval := current_setting('churn.log_retention');
+BEGIN
+	IF retention <= '0' THEN
+		s.state := 'skipped';
+		s.message := 'churn.log_retention is 0';
+	ELSE
+		PERFORM churn.maintain_log(retention);
+		SELECT format('partitions: %s', count(*)) INTO s.message
+			FROM pg_inherits i WHERE i.inhparent = 'churn.prediction_log'::regclass;
+	END IF;
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_partitions(churn.maintenance_log) IS
+'internal: makes partitions of churn.prediction_log ahead and drops old ones';
+
+CREATE FUNCTION churn.maintain_step(number bigint)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s churn.maintenance_log;
+BEGIN
+	SELECT * INTO s FROM churn.maintenance_log l WHERE l.step_id = number;
+	IF NOT FOUND THEN
+		RETURN;					-- the model was dropped meanwhile
+	END IF;
+	s.state := 'done';
+	s := CASE s.step
+		WHEN 'validate' THEN churn.maintain_validate(s)
+		WHEN 'drift' THEN churn.maintain_drift(s)
+		WHEN 'measure' THEN churn.maintain_measure(s)
+		WHEN 'retrain' THEN churn.maintain_retrain(s)
+		WHEN 'compare' THEN churn.maintain_compare(s)
+		WHEN 'promote' THEN churn.maintain_promote(s)
+		WHEN 'alert' THEN churn.maintain_alert(s)
+		WHEN 'purge' THEN churn.maintain_purge(s)
+		WHEN 'partitions' THEN churn.maintain_partitions(s)
+	END;
+	UPDATE churn.maintenance_log l
+		SET state = s.state, finished_at = clock_timestamp(),
+			version = s.version, message = s.message, detail = s.detail
+		WHERE l.step_id = number;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_step(bigint) IS
+'internal: takes a step and writes down what became of it';
+
+CREATE FUNCTION churn.maintain_failed(number bigint, code text, error text,
+									  error_detail text, error_hint text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s churn.maintenance_log;
+	failure text;
+BEGIN
+	UPDATE churn.maintenance_log l
+		SET state = 'failed', finished_at = clock_timestamp(), message = error,
+			detail = jsonb_strip_nulls(jsonb_build_object('sqlstate', code,
+				'detail', error_detail, 'hint', error_hint))
+		WHERE l.step_id = number
+		RETURNING l.* INTO s;
+	-- for a model the step alert tells it, unless that is what failed
+	IF FOUND AND (s.model IS NULL OR s.step = 'alert') THEN
+		failure := churn.maintenance_failure(s.run_id, s.model);
+		IF failure IS NOT NULL THEN
+			PERFORM churn.raise_alert(s.model, 'maintenance', failure);
+		END IF;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION churn.maintain_failed(bigint, text, text, text, text) IS
+'internal: writes down that a step failed, and why';
+
+--
+-- 14. Quality
 --
 -- Estimates, from scores alone: the states are as those of section 6.
 
@@ -1822,6 +2811,29 @@ AS 'MODULE_PATHNAME', 'churn_record_outcomes'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000;
 COMMENT ON FUNCTION churn_record_outcomes(text, text, text, text, text, text) IS
 'records who churned and who stayed, by the label of a source, with the score that each had before; at is the column, or the date, of the observation; returns how many outcomes are new';
+
+-- The log is ordered by time, so it is read once for all customers, rather than
+-- searched for each.
+CREATE FUNCTION churn.scores_at(model_name text, keys text[], times timestamptz[],
+								challenger boolean)
+RETURNS TABLE (key text, at timestamptz, shadow boolean,
+			   score double precision, version int, scored_at timestamptz)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+AS $$
+	SELECT DISTINCT ON (n.key, n.at, l.origin = 'shadow') n.key, n.at,
+		l.origin = 'shadow', l.score, l.version, l.scored_at
+	FROM unnest(scores_at.keys, scores_at.times) AS n (key, at)
+	JOIN churn.prediction_log l
+		ON l.customer_key = n.key AND l.scored_at <= n.at
+	WHERE l.model = scores_at.model_name
+		AND l.scored_at <= (SELECT max(t) FROM unnest(scores_at.times) AS t)
+		AND (scores_at.challenger OR l.origin <> 'shadow')
+	ORDER BY n.key, n.at, l.origin = 'shadow', l.scored_at DESC;
+$$;
+COMMENT ON FUNCTION churn.scores_at(text, text[], timestamptz[], boolean) IS
+'internal: the last score of the log by each customer''s time, and the challenger''s';
 
 CREATE FUNCTION churn.estimated_quality(scores double precision[],
 										threshold double precision)
@@ -2299,6 +3311,7 @@ COMMENT ON COLUMN churn.model_health.challenger_brier IS 'Brier score of its sco
 
 REVOKE ALL ON FUNCTION churn_record_outcomes(text, text, text, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_measure(text, date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.scores_at(text, text[], timestamptz[], boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.estimated_quality(double precision[], double precision) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.realised_quality(double precision[], boolean[], double precision) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.concept_drift(double precision[], boolean[], double precision, double precision, double precision, bigint, bigint) FROM PUBLIC;
@@ -2309,7 +3322,7 @@ REVOKE ALL ON FUNCTION churn.measure_concept(text, date) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.changed_days(text) FROM PUBLIC;
 
 --
--- 11. Privileges
+-- 15. Privileges
 --
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.
@@ -2317,7 +3330,10 @@ REVOKE ALL ON FUNCTION churn.changed_days(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rescore(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_train(text, text, text, text, text, text, text[], jsonb, jsonb, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_evaluate(text, text, int, text, text, text, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_drift(text, text, int, text, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_compare(text, int, int, text, int, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_promote(text, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_set_challenger(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_rollback(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drop_model(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_export(text, int, text) FROM PUBLIC;
@@ -2327,9 +3343,34 @@ REVOKE ALL ON FUNCTION churn_watch(text, text, text, boolean, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_unwatch(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_add_alert_rule(text, text, interval, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn_drop_alert_rule(text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION churn_take_alerts(int, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_take_alerts(int, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.raise_alert(text, text, text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.maintain_log(interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.deploy(text, int, text, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.lock_model(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.require_version(text, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.require_fit(text, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION churn.register_version(jsonb, bytea, bytea, bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_set_policy(text, text, interval, double precision, double precision, text, text, double precision, interval, bigint, text, interval, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_drop_policy(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.write_policy(churn.policies) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE churn_maintain(text, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.train_as(name, regprocedure, text, text, text, text, text, text, text[], jsonb, jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintenance_steps(bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintenance_due(jsonb, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_begin(text, boolean, name) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_next(bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_validate(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_drift(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_measure(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintenance_reasons(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_retrain(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_compare(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_promote(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintenance_failure(bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_alert(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_purge(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_partitions(churn.maintenance_log) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_step(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.maintain_failed(bigint, text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.baseline(text, int) FROM PUBLIC;

@@ -18,6 +18,8 @@ MEASURES = [
      "scoring through views, partitions, prepared statements, PL/pgSQL"),
     ("explain", "explaining", "measure_explain",
      "explaining 100,000 scores, beside XGBoost's pred_contribs in memory"),
+    ("drift", "drift", "measure_drift",
+     "churn_drift(), beside plain aggregates of the same columns"),
     ("table", "tables", "measure_table",
      "CREATE TABLE AS with scores, beside a round trip through Python"),
     ("rescore", "tables", "measure_rescore",

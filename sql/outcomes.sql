@@ -66,7 +66,7 @@ SELECT day, pending FROM churn.measured_days WHERE day < '2025-01-01' ORDER BY d
 -- scores: the last one before, of the log or of the predictions, and the challenger's
 SET client_min_messages = warning;
 SELECT version FROM churn_import('outcome', convert_to(:'artifact', 'UTF8'), options => '{"promote": "never"}');
-UPDATE churn.models SET challenger = 2 WHERE name = 'outcome';
+SELECT churn_set_challenger('outcome', 2);
 CREATE TABLE churn.prediction_log_20240401 PARTITION OF churn.prediction_log FOR VALUES FROM ('2024-04-01 00:00+00') TO ('2024-04-02 00:00+00');
 CREATE TABLE churn.prediction_log_20240402 PARTITION OF churn.prediction_log FOR VALUES FROM ('2024-04-02 00:00+00') TO ('2024-04-03 00:00+00');
 INSERT INTO churn.prediction_log (customer_key, model, version, score, band, scored_at, origin) VALUES
@@ -75,18 +75,18 @@ INSERT INTO churn.prediction_log (customer_key, model, version, score, band, sco
 	('200', 'outcome', 1, 0.3, 'low', '2024-04-02 03:00+00', 'stream'), ('201', 'outcome', 2, 0.4, 'low', '2024-04-02 03:00+00', 'shadow'),
 	('200', 'another', 1, 0.9, 'high', '2024-04-01 02:30+00', 'stream'), ('202', 'outcome', 1, 0.5, 'high', '2024-04-01 05:00+00', 'stream');
 INSERT INTO churn.predictions (customer_key, model, version, score, band, scored_at, origin) VALUES
-	('200', 'outcome', 1, 0.35, 'low', '2024-04-02 04:00+00', 'stream'), ('202', 'outcome', 1, 0.6, 'high', '2024-04-01 04:00+00', 'batch'),
+	('200', 'outcome', 1, 0.35, 'low', '2024-04-02 04:00+00', 'stream'), ('202', 'outcome', 1, 0.6, 'high', '2024-04-01 06:00+00', 'batch'),
 	('203', 'outcome', 1, 0.7, 'high', '2024-04-01 04:00+00', 'batch');
 CREATE TABLE outcome_times AS SELECT key::text, at::timestamptz, false AS churned FROM (VALUES
 	('200', '2024-04-01 00:59+00'), ('200', '2024-04-01 01:00+00'), ('200', '2024-04-01 02:45+00'), ('200', '2024-04-02 00:00+00'), ('200', '2024-04-02 03:30+00'),
-	('200', '2024-04-02 05:00+00'), ('201', '2024-04-02 05:00+00'), ('202', '2024-04-01 04:30+00'), ('202', '2024-04-01 05:30+00'), ('203', '2024-04-01 03:30+00'),
+	('200', '2024-04-02 05:00+00'), ('201', '2024-04-02 05:00+00'), ('202', '2024-04-01 05:30+00'), ('202', '2024-04-01 06:30+00'), ('203', '2024-04-01 03:30+00'),
 	('203', '2024-04-01 04:30+00')) AS t (key, at);
 SET client_min_messages = notice;
 SELECT churn_record_outcomes('outcome', 'outcome_times', 'churned', 'key', 'at');
 SELECT customer_key, observed_at AT TIME ZONE 'UTC' AS observed, score, version, scored_at AT TIME ZONE 'UTC' AS scored, challenger_score, challenger_version
 	FROM churn.outcomes WHERE customer_key LIKE '20_' ORDER BY 1, 2;
 -- without a challenger, past or present, its scores are not looked for
-UPDATE churn.models SET challenger = NULL WHERE name = 'outcome';
+SELECT churn_set_challenger('outcome', NULL);
 SELECT churn_record_outcomes('outcome', 'SELECT key, at + interval ''1 s'' AS at, true AS churned FROM outcome_times WHERE key = ''200''', 'churned', 'key', 'at');
 SELECT count(*), count(challenger_score) FROM churn.outcomes WHERE customer_key = '200' AND churned;
 

@@ -25,7 +25,8 @@ typedef enum ChurnStateKind
 	CHURN_STATE_MEAN = 0x63685202,
 	CHURN_STATE_BINS = 0x63685203,
 	CHURN_STATE_CONFUSION = 0x63685204,
-	CHURN_STATE_EXPECTED = 0x63685211
+	CHURN_STATE_PROFILE = 0x63685205,
+	CHURN_STATE_EXPECTED = 0x63685206
 } ChurnStateKind;
 
 /*
@@ -35,6 +36,9 @@ typedef enum ChurnStateKind
  */
 extern void *churn_state_argument(FunctionCallInfo fcinfo, int argument,
 								  ChurnStateKind kind, Size size);
+
+/* Complains of bytes that no aggregate of ours has made. */
+extern void churn_state_malformed(void);
 
 /* A zeroed state of so many bytes. */
 extern void *churn_state_make(ChurnStateKind kind, Size size);

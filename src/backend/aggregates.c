@@ -59,8 +59,8 @@ PG_FUNCTION_INFO_V1(churn_recall_final);
 /*
  * Complains of bytes that no aggregate of ours has made.
  */
-static void
-malformed_state(void)
+void
+churn_state_malformed(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
@@ -89,7 +89,7 @@ churn_state_argument(FunctionCallInfo fcinfo, int argument,
 		(uintptr_t) bytes != MAXALIGN((uintptr_t) bytes))
 		bytes = PG_DETOAST_DATUM_COPY(PointerGetDatum(bytes));
 	if (VARSIZE(bytes) < size || ((ChurnState *) bytes)->kind != (uint32) kind)
-		malformed_state();
+		churn_state_malformed();
 	return bytes;
 }
 

@@ -52,3 +52,16 @@ churn_attempt(void (*action) (void *), void *arg)
 		ReThrowError(error);
 	return error;
 }
+
+/*
+ * Whether an error says that columns do not suit; see attempt.h.
+ */
+bool
+churn_error_is_misfit(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
+		category == ERRCODE_DATA_EXCEPTION ||
+		category == ERRCODE_FEATURE_NOT_SUPPORTED;
+}

@@ -12,4 +12,11 @@
  */
 extern ErrorData *churn_attempt(void (*action) (void *), void *arg);
 
+/*
+ * Whether an error says that columns do not suit what was to be done with
+ * them: they are missing, of other types, or an expression cannot be made of
+ * them.
+ */
+extern bool churn_error_is_misfit(const ErrorData *error);
+
 #endif							/* CHURN_ATTEMPT_H */

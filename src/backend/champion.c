@@ -45,20 +45,6 @@ find_columns(void *arg)
 }
 
 /*
- * Whether an error says that the source does not suit the champion: its
- * columns are others, or a transform cannot be made of them.
- */
-static bool
-is_misfit(const ErrorData *error)
-{
-	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-
-	return category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
-		category == ERRCODE_DATA_EXCEPTION ||
-		category == ERRCODE_FEATURE_NOT_SUPPORTED;
-}
-
-/*
  * Tells the client that there is no comparison, and why.
  */
 static void
@@ -95,7 +81,8 @@ is_needless(const ChurnTraining *training)
  * Finds the champion that the new version is to be compared with.  One that
  * is damaged, or does not suit the source, must not keep its model from being
  * trained anew; with "promote": "always", neither must one whose transforms
- * fail on the new rows.
+ * fail on the new rows.  What the source lacks is
+ * an error first, unless the caller lets it pass.
  */
 void
 churn_training_champion(ChurnTraining *training)
@@ -114,6 +101,7 @@ churn_training_champion(ChurnTraining *training)
 		no_comparison(training, error->message);
 		return;
 	}
+	churn_training_validate(training);
 	if (is_needless(training))
 	{
 		training->champion = NULL;
@@ -122,7 +110,7 @@ churn_training_champion(ChurnTraining *training)
 	error = churn_attempt(find_columns, training);
 	if (error == NULL)
 		return;
-	if (!is_misfit(error))
+	if (!churn_error_is_misfit(error))
 		ReThrowError(error);
 	no_comparison(training, "The source lacks columns of that version, or has them with other types.");
 }

@@ -129,7 +129,10 @@ churn_wait_event(const char *name, uint32 *kept)
 	return *kept;
 }
 
-/* 16 wants to know the result relations, 18 where to count index scans. */
+/*
+ * 16 wants to know the result relations and whether only summarizing indexes
+ * are meant, 18 where to count index scans.
+ */
 #if PG_VERSION_NUM >= 160000
 #define churn_eval_plan_qual_init(epq, estate) \
 	EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
@@ -137,12 +140,28 @@ churn_wait_event(const char *name, uint32 *kept)
 #define churn_eval_plan_qual_init(epq, estate) \
 	EvalPlanQualInit(epq, estate, NULL, NIL, -1)
 #endif
+#if PG_VERSION_NUM >= 160000
+#define churn_insert_index_tuples(info, slot, estate) \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, false)
+#else
+#define churn_insert_index_tuples(info, slot, estate) \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL)
+#endif
 #if PG_VERSION_NUM >= 180000
 #define churn_index_beginscan(table, index, snapshot, nkeys) \
 	index_beginscan(table, index, snapshot, NULL, nkeys, 0)
 #else
 #define churn_index_beginscan(table, index, snapshot, nkeys) \
 	index_beginscan(table, index, snapshot, nkeys, 0)
+#endif
+
+/* 16 asks whether to copy a datum that is sorted, which before it always did. */
+#if PG_VERSION_NUM >= 160000
+#define churn_tuplesort_getdatum(state, value, isnull) \
+	tuplesort_getdatum(state, true, true, value, isnull, NULL)
+#else
+#define churn_tuplesort_getdatum(state, value, isnull) \
+	tuplesort_getdatum(state, true, value, isnull, NULL)
 #endif
 
 #endif							/* CHURN_COMPAT_H */

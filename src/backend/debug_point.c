@@ -1,10 +1,11 @@
 /*
  * debug_point.c
- *		Places at which a test can stop the stream worker.
+ *		Places at which a test can stop the stream worker or churn_maintain().
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
@@ -23,7 +24,10 @@ churn_debug_point_stop(const char *name)
 {
 	static uint32 wait_event = 0;
 
-	ereport(LOG, (errmsg("churn worker stops at debug point \"%s\"", name)));
+	ereport(LOG,
+			(errmsg("%s stops at debug point \"%s\"",
+					MyBgworkerEntry != NULL ? "churn worker" : "session",
+					name)));
 	while (churn_debug_point_name != NULL &&
 		   strcmp(churn_debug_point_name, name) == 0)
 	{

@@ -1,6 +1,6 @@
 /*
  * debug_point.h
- *		Places at which a test can stop the stream worker.
+ *		Places at which a test can stop the stream worker or churn_maintain().
  */
 #ifndef CHURN_DEBUG_POINT_H
 #define CHURN_DEBUG_POINT_H

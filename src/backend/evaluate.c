@@ -7,31 +7,16 @@
 
 #include <math.h>
 
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "churn/bootstrap.h"
-#include "churn/protocol.h"
-
 #include "compat.h"
 #include "evaluate.h"
-#include "registry_scan.h"
-
-/* The resamples depend on it alone, so that results are repeatable. */
-#define BOOTSTRAP_SEED	42
-
-/* Resamples that can be asked for. */
-#define MIN_RESAMPLES	100
-#define MAX_RESAMPLES	100000
 
 /* Arguments of churn_evaluate(). */
 enum
@@ -106,26 +91,6 @@ version_argument(FunctionCallInfo fcinfo)
 }
 
 /*
- * The part of the rows asked for.
- */
-static ChurnEvaluatedPart
-part_argument(FunctionCallInfo fcinfo)
-{
-	char	   *part = text_argument(fcinfo, ARG_PART);
-
-	if (part == NULL)
-		return CHURN_EVALUATE_DEFAULT;
-	if (strcmp(part, "all") == 0)
-		return CHURN_EVALUATE_ALL;
-	if (strcmp(part, "test") == 0)
-		return CHURN_EVALUATE_TEST;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown part \"%s\"", part),
-			 errhint("Parts are all and test.")));
-}
-
-/*
  * The number of resamples asked for; -1 leaves it to the number of rows.
  */
 static int
@@ -136,67 +101,8 @@ resamples_argument(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_RESAMPLES))
 		return -1;
 	resamples = PG_GETARG_INT32(ARG_RESAMPLES);
-	if (resamples != 0 &&
-		(resamples < MIN_RESAMPLES || resamples > MAX_RESAMPLES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("resamples must be 0 or between %d and %d, not %d",
-						MIN_RESAMPLES, MAX_RESAMPLES, resamples)));
+	churn_evaluation_check_resamples(resamples, true);
 	return resamples;
-}
-
-/*
- * The share of the rows that the version was tested on, by its options as they
- * were given.
- */
-static double
-test_fraction(Relation versions, HeapTuple tuple)
-{
-	JsonbValue	buffer;
-	JsonbValue *value;
-	Datum		datum;
-	bool		isnull;
-
-	datum = churn_registry_value(versions, tuple, "options", &isnull);
-	if (isnull)
-		return CHURN_TEST_FRACTION;
-	value = getKeyJsonValueFromContainer(&DatumGetJsonbP(datum)->root,
-										 "test_fraction",
-										 strlen("test_fraction"), &buffer);
-	if (value == NULL || value->type != jbvNumeric)
-		return CHURN_TEST_FRACTION;
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-											  NumericGetDatum(value->val.numeric)));
-}
-
-/*
- * Reads what the registry says of the version.
- */
-static void
-read_record(ChurnEvaluation *evaluation)
-{
-	ChurnVersionRecord *record = &evaluation->record;
-	Relation	versions = churn_registry_open("model_versions");
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	scan = churn_registry_scan(versions, "model_versions_pkey",
-							   evaluation->row->name,
-							   churn_registry_column(versions, "model"),
-							   evaluation->version->version,
-							   churn_registry_column(versions, "version"),
-							   GetActiveSnapshot());
-	tuple = systable_getnext(scan);
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "version %d of model \"%s\" is gone",
-			 evaluation->version->version, evaluation->row->name);
-	record->origin = churn_registry_text(versions, tuple, "origin");
-	record->key = churn_registry_text(versions, tuple, "key");
-	record->label = churn_registry_text(versions, tuple, "label");
-	record->positive = churn_registry_text(versions, tuple, "positive");
-	record->test_fraction = test_fraction(versions, tuple);
-	systable_endscan(scan);
-	table_close(versions, NoLock);
 }
 
 /*
@@ -232,24 +138,6 @@ tell_rows(const ChurnEvaluation *evaluation)
 }
 
 /*
- * Complains if there is nothing to measure.
- */
-static void
-check_rows(const ChurnEvaluation *evaluation)
-{
-	if (evaluation->measured > 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 evaluation->part == CHURN_EVALUATE_TEST ?
-			 errmsg("the source has no labelled test rows") :
-			 errmsg("the source has no labelled rows"),
-			 errdetail("Labelled rows of other parts: %llu; rows without a label: %llu.",
-					   (unsigned long long) evaluation->left_out,
-					   (unsigned long long) evaluation->unlabelled)));
-}
-
-/*
  * The intervals of all metrics; NULL if there are to be none.
  */
 static ChurnInterval *
@@ -270,7 +158,7 @@ make_intervals(const ChurnEvaluation *evaluation, int resamples,
 	if (resamples == 0)
 		return NULL;
 	if (!churn_bootstrap_init(&bootstrap, evaluation->rows, evaluation->nrows,
-							  false, BOOTSTRAP_SEED, &arena, &error))
+							  false, CHURN_EVALUATION_SEED, &arena, &error))
 		churn_throw(&error, "confidence intervals");
 	values = palloc(sizeof(double) * NMETRICS * resamples);
 	for (i = 0; i < resamples; i++)
@@ -356,7 +244,7 @@ churn_evaluate(PG_FUNCTION_ARGS)
 	evaluation.source = text_argument(fcinfo, ARG_SOURCE);
 	evaluation.label = text_argument(fcinfo, ARG_LABEL);
 	evaluation.positive = text_argument(fcinfo, ARG_POSITIVE);
-	evaluation.part = part_argument(fcinfo);
+	evaluation.part = churn_evaluation_part(text_argument(fcinfo, ARG_PART));
 	resamples = resamples_argument(fcinfo);
 	evaluation.row = churn_registry_model(text_argument(fcinfo, ARG_MODEL),
 										  GetActiveSnapshot(), false);
@@ -364,9 +252,10 @@ churn_evaluate(PG_FUNCTION_ARGS)
 												version_argument(fcinfo),
 												InvalidOid,
 												GetActiveSnapshot(), context);
-	read_record(&evaluation);
+	churn_evaluation_record(evaluation.row->name, evaluation.version->version,
+							&evaluation.record);
 	churn_evaluation_read(&evaluation);
-	check_rows(&evaluation);
+	churn_evaluation_check_rows(&evaluation);
 	tell_rows(&evaluation);
 
 	threshold = evaluation.version->model->threshold;

@@ -1,6 +1,7 @@
 /*
  * evaluate_rows.c
- *		The rows of churn_evaluate(): read, scored, and sorted out.
+ *		The rows of churn_evaluate() and churn_compare(): read, scored, and
+ *		sorted out.
  *
  * A source that the caller names is read with the caller's rights.  The model's
  * own source is SQL that somebody stored: it is read as the model's owner, in a
@@ -30,15 +31,23 @@
 /* Entries of the list of rows when it is made. */
 #define FIRST_ROWS		1024
 
+/* What it takes to score rows of the source by a version. */
+typedef struct Scorer
+{
+	const ChurnVersion *version;
+	ChurnRowMap *map;
+	float	   *features;
+	void	   *workspace;
+} Scorer;
+
 /* What receives the rows. */
 typedef struct EvaluationReceiver
 {
 	DestReceiver pub;			/* must be first */
 	ChurnEvaluation *evaluation;
 	MemoryContext row_context;	/* reset at each row */
-	ChurnRowMap *map;
-	float	   *features;
-	void	   *workspace;
+	Scorer		scorer;
+	Scorer		rival;			/* its version is NULL if there is none */
 	int			label_position;
 	ChurnLabel	label;
 	int			key_position;	/* -1 if all rows are measured */
@@ -64,6 +73,20 @@ churn_evaluation_merge(ChurnEvaluation *evaluation)
 							poll_interrupts);
 	evaluation->nrows = churn_metrics_merge(evaluation->rows,
 											evaluation->nrows);
+}
+
+/*
+ * Makes room for another row with two scores.
+ */
+static void
+make_room_for_pair(ChurnEvaluation *evaluation)
+{
+	if (evaluation->nrows < evaluation->room)
+		return;
+	evaluation->room *= 2;
+	evaluation->pairs = repalloc_huge(evaluation->pairs,
+									  mul_size(evaluation->room,
+											   sizeof(ChurnScoredPair)));
 }
 
 /*
@@ -111,6 +134,21 @@ in_test_part(EvaluationReceiver *receiver, const TupleTableSlot *slot)
 }
 
 /*
+ * The score of a row by a version.
+ */
+static double
+score_row(const Scorer *scorer, const TupleTableSlot *slot)
+{
+	float		margin;
+
+	churn_row_encode(scorer->map, slot->tts_values, slot->tts_isnull,
+					 scorer->features);
+	margin = churn_predictor_margin(scorer->version->predictor,
+									scorer->features, scorer->workspace);
+	return churn_score_of_margin(scorer->version, margin);
+}
+
+/*
  * Scores a row and keeps what there is to measure.
  */
 static void
@@ -118,16 +156,23 @@ keep_row(EvaluationReceiver *receiver, const TupleTableSlot *slot,
 		 bool churned)
 {
 	ChurnEvaluation *evaluation = receiver->evaluation;
-	const ChurnVersion *version = evaluation->version;
-	float		margin;
+	double		score = score_row(&receiver->scorer, slot);
 
-	churn_row_encode(receiver->map, slot->tts_values, slot->tts_isnull,
-					 receiver->features);
-	margin = churn_predictor_margin(version->predictor, receiver->features,
-									receiver->workspace);
-	make_room(evaluation);
-	evaluation->rows[evaluation->nrows++] =
-		churn_scored(churn_score_of_margin(version, margin), churned);
+	if (receiver->rival.version != NULL)
+	{
+		ChurnScoredPair *pair;
+
+		make_room_for_pair(evaluation);
+		pair = &evaluation->pairs[evaluation->nrows++];
+		pair->first = score;
+		pair->second = score_row(&receiver->rival, slot);
+		pair->churned = churned;
+	}
+	else
+	{
+		make_room(evaluation);
+		evaluation->rows[evaluation->nrows++] = churn_scored(score, churned);
+	}
 	evaluation->measured++;
 }
 
@@ -158,6 +203,18 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 }
 
 /*
+ * Finds the columns that a version scores by, in the current memory context.
+ */
+static void
+map_columns(Scorer *scorer, TupleDesc desc)
+{
+	if (scorer->version != NULL)
+		scorer->map = churn_row_map(scorer->version->model,
+									scorer->version->name, desc,
+									CurrentMemoryContext);
+}
+
+/*
  * Called before the first row: finds the columns.
  */
 static void
@@ -165,11 +222,10 @@ start_rows(DestReceiver *self, int operation, TupleDesc desc)
 {
 	EvaluationReceiver *receiver = (EvaluationReceiver *) self;
 	ChurnEvaluation *evaluation = receiver->evaluation;
-	const ChurnVersion *version = evaluation->version;
 	MemoryContext old = MemoryContextSwitchTo(evaluation->context);
 
-	receiver->map = churn_row_map(version->model, version->name, desc,
-								  evaluation->context);
+	map_columns(&receiver->scorer, desc);
+	map_columns(&receiver->rival, desc);
 	receiver->label_position = churn_find_column(desc,
 												 receiver->label.column);
 	receiver->key_position = -1;
@@ -192,37 +248,14 @@ do_nothing(DestReceiver *self)
 }
 
 /*
- * Whether a source that the caller named is the model's own.
- */
-static bool
-is_own(const ChurnModelRow *row, const ChurnSource *source)
-{
-	if (source->relation != NULL)
-		return row->source_relation != NULL &&
-			strcmp(source->relation, row->source_relation) == 0;
-	return row->source_query != NULL &&
-		strcmp(source->statement, row->source_query) == 0;
-}
-
-/*
- * Whether the test part of the version's data can be told by its key.
- */
-static bool
-has_test_part(const ChurnEvaluation *evaluation)
-{
-	return evaluation->record.key != NULL &&
-		evaluation->record.test_fraction > 0 &&
-		strcmp(evaluation->record.origin, "train") == 0;
-}
-
-/*
  * Decides which rows are measured: of the model's own source those that it
  * was not trained on, if they can be told.
  */
 static void
 choose_part(ChurnEvaluation *evaluation)
 {
-	evaluation->has_test_part = has_test_part(evaluation);
+	evaluation->has_test_part =
+		churn_evaluation_has_test_part(&evaluation->record);
 	if (evaluation->part == CHURN_EVALUATE_DEFAULT)
 		evaluation->part = evaluation->own && evaluation->has_test_part ?
 			CHURN_EVALUATE_TEST : CHURN_EVALUATE_ALL;
@@ -236,18 +269,32 @@ choose_part(ChurnEvaluation *evaluation)
 }
 
 /*
- * The columns of the source that are read.  A row map of the whole source
- * complains of columns that are missing.
+ * The columns of the source that a version reads.  A row map of the whole
+ * source complains of columns that are missing.
+ */
+static Bitmapset *
+version_columns(const ChurnEvaluation *evaluation,
+				const ChurnVersion *version, const ChurnSource *source)
+{
+	return churn_row_map_columns(churn_row_map(version->model, version->name,
+											   source->desc,
+											   evaluation->context));
+}
+
+/*
+ * The columns of the source that are read.
  */
 static Bitmapset *
 needed_columns(const ChurnEvaluation *evaluation, const ChurnSource *source,
 			   int label)
 {
-	const ChurnModel *model = evaluation->version->model;
-	ChurnRowMap *map = churn_row_map(model, evaluation->version->name,
-									 source->desc, evaluation->context);
-	Bitmapset  *needed = bms_add_member(churn_row_map_columns(map), label);
+	Bitmapset  *needed = version_columns(evaluation, evaluation->version,
+										 source);
 
+	if (evaluation->rival != NULL)
+		needed = bms_union(needed, version_columns(evaluation,
+												   evaluation->rival, source));
+	needed = bms_add_member(needed, label);
 	if (evaluation->part == CHURN_EVALUATE_TEST)
 		needed = bms_add_member(needed,
 								churn_source_column(source,
@@ -284,14 +331,30 @@ prepare_label(ChurnEvaluation *evaluation, const ChurnSource *source,
 }
 
 /*
+ * Prepares to score rows by a version, or by none.
+ */
+static void
+prepare_scorer(Scorer *scorer, const ChurnVersion *version)
+{
+	Size		workspace;
+
+	scorer->version = version;
+	if (version == NULL)
+		return;
+	workspace = churn_predictor_workspace(version->predictor);
+	scorer->features =
+		palloc0(sizeof(float) * Max(version->model->nfeatures, 1));
+	scorer->workspace =
+		(void *) TYPEALIGN(32, (uintptr_t) palloc(workspace + 32));
+}
+
+/*
  * Prepares to receive rows.
  */
 static EvaluationReceiver *
 make_receiver(ChurnEvaluation *evaluation)
 {
 	EvaluationReceiver *receiver = palloc0(sizeof(EvaluationReceiver));
-	const ChurnVersion *version = evaluation->version;
-	Size		workspace = churn_predictor_workspace(version->predictor);
 
 	receiver->pub.receiveSlot = receive_row;
 	receiver->pub.rStartup = start_rows;
@@ -302,12 +365,13 @@ make_receiver(ChurnEvaluation *evaluation)
 	receiver->row_context = AllocSetContextCreate(evaluation->context,
 												  "churn evaluate row",
 												  ALLOCSET_DEFAULT_SIZES);
-	receiver->features =
-		palloc0(sizeof(float) * Max(version->model->nfeatures, 1));
-	receiver->workspace =
-		(void *) TYPEALIGN(32, (uintptr_t) palloc(workspace + 32));
+	prepare_scorer(&receiver->scorer, evaluation->version);
+	prepare_scorer(&receiver->rival, evaluation->rival);
 	evaluation->room = FIRST_ROWS;
-	evaluation->rows = palloc(sizeof(ChurnScored) * FIRST_ROWS);
+	if (evaluation->rival != NULL)
+		evaluation->pairs = palloc(sizeof(ChurnScoredPair) * FIRST_ROWS);
+	else
+		evaluation->rows = palloc(sizeof(ChurnScored) * FIRST_ROWS);
 	return receiver;
 }
 
@@ -326,7 +390,7 @@ read_rows(ChurnEvaluation *evaluation, const char *text)
 
 	MemoryContextSwitchTo(evaluation->context);
 	if (evaluation->source != NULL)
-		evaluation->own = is_own(evaluation->row, source);
+		evaluation->own = churn_source_is_own(source, evaluation->row);
 	choose_part(evaluation);
 	receiver = make_receiver(evaluation);
 	label = prepare_label(evaluation, source, &receiver->label);

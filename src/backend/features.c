@@ -12,6 +12,7 @@
 
 #include "churn/dictionary.h"
 #include "churn/number.h"
+#include "churn/profile.h"
 
 #include "compat.h"
 #include "features.h"
@@ -39,10 +40,10 @@ churn_feature_fits(const ChurnFeature *feature, ChurnColumnKind kind)
 }
 
 /*
- * The words for what a feature wants, for errors.
+ * The words for what a feature wants, for messages.
  */
-static const char *
-wanted(const ChurnFeature *feature)
+const char *
+churn_feature_wants(const ChurnFeature *feature)
 {
 	switch (feature->kind)
 	{
@@ -142,13 +143,15 @@ is_whole(const char *type)
  * fit, as those of columns; and what was a whole number must be one still,
  * since a division of whole numbers is another than that of others.
  */
-static void
-check_derived(const ChurnFeature *feature, const ChurnField *field, Oid type,
-			  const char *model_name)
+void
+churn_feature_check_derived(const ChurnFeature *feature, Oid type,
+							const char *model_name)
 {
 	const char *now = format_type_be(type);
+	ChurnReader reader;
 
-	if (churn_feature_fits(feature, field->reader.kind) &&
+	churn_reader_init(&reader, type);
+	if (churn_feature_fits(feature, reader.kind) &&
 		(feature->kind != CHURN_FEATURE_NUMBER || feature->type[0] == '\0' ||
 		 is_whole(feature->type) == is_whole(now)))
 		return;
@@ -157,7 +160,7 @@ check_derived(const ChurnFeature *feature, const ChurnField *field, Oid type,
 			 errmsg("transform \"%s\" of model \"%s\" is of type %s, but the model needs %s",
 					feature->name, model_name, now,
 					feature->type[0] != '\0' ? feature->type :
-					wanted(feature)),
+					churn_feature_wants(feature)),
 			 errdetail("The expression is: %s", feature->transform),
 			 errhint("Cast the columns that it uses to the types they had when the model was trained, in a view or a sub-select.")));
 }
@@ -198,7 +201,7 @@ map_transforms(ChurnRowMap *map, const char *model_name, TupleDesc desc,
 		Oid			type = map->transforms->derived[n].expression->type;
 
 		churn_reader_init(&field->reader, type);
-		check_derived(feature, field, type, model_name);
+		churn_feature_check_derived(feature, type, model_name);
 		field->dictionary = feature->dictionary;
 		field->how = how_to_read(feature, &field->reader);
 	}
@@ -224,7 +227,7 @@ map_column(ChurnField *field, const ChurnFeature *feature,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" is of type %s, but model \"%s\" needs %s",
 						feature->name, format_type_be(type), model_name,
-						wanted(feature)),
+						churn_feature_wants(feature)),
 				 feature->type[0] != '\0' ?
 				 errdetail("It was of type %s when the model was trained.",
 						   feature->type) : 0,
@@ -321,7 +324,8 @@ churn_row_map_columns(const ChurnRowMap *map)
 }
 
 /*
- * A text as the code of its category; NaN if training never saw it.
+ * A text as the code of its category; if training never saw it, a NaN that only
+ * profiles tell from that of a missing value.
  */
 static inline float
 category_code(const ChurnField *field, const char *text, size_t length)
@@ -329,7 +333,7 @@ category_code(const ChurnField *field, const char *text, size_t length)
 	int32		code = churn_dictionary_look_up(field->dictionary, text,
 												length);
 
-	return code < 0 ? NAN : (float) code;
+	return unlikely(code < 0) ? churn_unseen_value() : (float) code;
 }
 
 /*
@@ -354,7 +358,7 @@ encode_any(const ChurnField *field, Datum value, DateADT as_of,
 
 	if (field->dictionary != NULL)
 		return category_code(field, text, length);
-	/* a text that is no number is missing, as an unseen category is */
+	/* a text that is no number is missing */
 	if (!churn_number_parse(text, length, &number))
 		return NAN;
 	return number;

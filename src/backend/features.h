@@ -50,6 +50,13 @@ extern int	churn_find_column(TupleDesc desc, const char *name);
 extern bool churn_feature_fits(const ChurnFeature *feature,
 							   ChurnColumnKind kind);
 
+/* The words for what a feature wants, for messages. */
+extern const char *churn_feature_wants(const ChurnFeature *feature);
+
+/* Complains unless a transform gives what it gave at training. */
+extern void churn_feature_check_derived(const ChurnFeature *feature, Oid type,
+										const char *model_name);
+
 /*
  * Finds the columns that the model wants by name in desc (dropped ones do not
  * count).  A missing column, or one whose type cannot serve the feature's

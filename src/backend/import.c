@@ -153,6 +153,7 @@ described_feature(const ChurnValue *given, ChurnArena *arena,
 	ChurnValue *categories = churn_value_get(given, "categories");
 	ChurnValue *text_number = churn_value_get(given, "text_number");
 	ChurnValue *transform = churn_value_get(given, "transform");
+	ChurnValue *baseline = churn_value_get(given, "baseline");
 	const char *name = given->kind == CHURN_VALUE_STRING ?
 	given->u.string : churn_value_text(given, "name", NULL);
 	const char *kind = churn_value_text(given, "kind",
@@ -177,7 +178,9 @@ described_feature(const ChurnValue *given, ChurnArena *arena,
 		(text_number != NULL &&
 		 !churn_value_set(feature, "text_number", text_number, arena, error)) ||
 		(transform != NULL &&
-		 !churn_value_set(feature, "transform", transform, arena, error)))
+		 !churn_value_set(feature, "transform", transform, arena, error)) ||
+		(baseline != NULL &&
+		 !churn_value_set(feature, "baseline", baseline, arena, error)))
 		churn_throw(error, "features");
 	return feature;
 }

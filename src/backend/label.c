@@ -72,7 +72,6 @@ remember(ChurnLabel *label, const char *string, size_t length)
 {
 	int			i;
 
-	length = pg_mbcliplen(string, length, SAMPLE_BYTES);
 	for (i = 0; i < label->nsamples; i++)
 	{
 		if (strlen(label->samples[i]) == length &&
@@ -190,21 +189,6 @@ read_number(const ChurnLabel *label, Datum value)
 }
 
 /*
- * Remembers a value that is not text.
- */
-static bool
-remember_value(ChurnLabel *label, Datum value)
-{
-	Oid			output;
-	bool		varlena;
-	char	   *string;
-
-	getTypeOutputInfo(label->type, &output, &varlena);
-	string = OidOutputFunctionCall(output, value);
-	return remember(label, string, strlen(string));
-}
-
-/*
  * Complains of labels that it cannot read.
  */
 static void
@@ -221,7 +205,7 @@ unknown_labels(const ChurnLabel *label)
  * Reads a label that is not NULL.
  */
 static ChurnLabelValue
-read_value(ChurnLabel *label, Datum value)
+read_value(const ChurnLabel *label, Datum value)
 {
 	const char *string;
 	size_t		length;
@@ -253,19 +237,122 @@ read_value(ChurnLabel *label, Datum value)
 }
 
 /*
+ * What a label says, without counting it.
+ */
+ChurnLabelValue
+churn_label_value(const ChurnLabel *label, Datum value, bool isnull)
+{
+	return isnull ? CHURN_LABEL_MISSING : read_value(label, value);
+}
+
+/*
+ * The text of a label, not terminated, without blanks around.
+ */
+static const char *
+label_text(const ChurnLabel *label, Datum value, size_t *length)
+{
+	const char *string;
+	Oid			output;
+	bool		varlena;
+
+	if (label->reader.kind == CHURN_COLUMN_TEXT)
+		string = churn_reader_text(&label->reader, value, length);
+	else
+	{
+		getTypeOutputInfo(label->type, &output, &varlena);
+		string = OidOutputFunctionCall(output, value);
+		*length = strlen(string);
+	}
+	string = trim(string, length);
+	if (*length > SAMPLE_BYTES)
+		*length = pg_mbcliplen(string, *length, SAMPLE_BYTES);
+	return string;
+}
+
+/*
+ * A label that is not NULL as text.
+ */
+char *
+churn_label_text(const ChurnLabel *label, Datum value)
+{
+	size_t		length;
+	const char *string = label_text(label, value, &length);
+
+	return pnstrdup(string, length);
+}
+
+/*
  * Remembers the value that was just read.
  */
 static bool
 remember_label(ChurnLabel *label, Datum value)
 {
+	size_t		length;
+	const char *string = label_text(label, value, &length);
+
+	return remember(label, string, length);
+}
+
+/*
+ * Whether a value is among those noted.
+ */
+bool
+churn_label_noted(const ChurnLabel *label, Datum value)
+{
+	int			n = Min(label->nvalues, CHURN_LABEL_VALUES);
 	const char *string;
 	size_t		length;
+	double		number;
+	int			i;
 
-	if (label->reader.kind != CHURN_COLUMN_TEXT)
-		return remember_value(label, value);
-	string = churn_reader_text(&label->reader, value, &length);
-	string = trim(string, &length);
-	return remember(label, string, length);
+	if (label->reader.kind == CHURN_COLUMN_NUMBER)
+	{
+		number = read_number(label, value);
+		for (i = 0; i < n; i++)
+		{
+			if (label->numbers[i] == number ||
+				(isnan(label->numbers[i]) && isnan(number)))
+				return true;
+		}
+		return false;
+	}
+	string = label_text(label, value, &length);
+	for (i = 0; i < n; i++)
+	{
+		if (strlen(label->values[i]) == length &&
+			memcmp(label->values[i], string, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Notes a value that means stayed, or that there are more than can be noted.
+ */
+void
+churn_label_note(ChurnLabel *label, const char *value)
+{
+	int			n = label->nvalues;
+
+	if (n > CHURN_LABEL_VALUES)
+		return;
+	label->nvalues++;
+	if (n == CHURN_LABEL_VALUES)
+		return;
+	label->values[n] = MemoryContextStrdup(label->context, value);
+	label->numbers[n] = strtod(value, NULL);
+}
+
+/*
+ * Notes the value that was just read and means stayed, unless it is known.
+ */
+static void
+note_label(ChurnLabel *label, Datum value)
+{
+	if (label->reader.kind != CHURN_COLUMN_BOOLEAN &&
+		label->nvalues <= CHURN_LABEL_VALUES &&
+		!churn_label_noted(label, value))
+		churn_label_note(label, churn_label_text(label, value));
 }
 
 /*
@@ -274,16 +361,17 @@ remember_label(ChurnLabel *label, Datum value)
 ChurnLabelValue
 churn_label_read(ChurnLabel *label, Datum value, bool isnull)
 {
-	ChurnLabelValue result = CHURN_LABEL_MISSING;
+	ChurnLabelValue result = churn_label_value(label, value, isnull);
 
-	if (!isnull)
-		result = read_value(label, value);
 	switch (result)
 	{
 		case CHURN_LABEL_STAYS:
 			label->stayed++;
+			if (label->positive == NULL)
+				break;
+			note_label(label, value);
 			/* to be named if the positive value never comes */
-			if (label->positive != NULL && label->churned == 0)
+			if (label->churned == 0)
 				(void) remember_label(label, value);
 			break;
 		case CHURN_LABEL_CHURNED:

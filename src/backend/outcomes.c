@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
@@ -38,6 +39,9 @@ enum
 	ARG_POSITIVE
 };
 
+/* With more rows than that, looking up each by itself is the slower way. */
+#define FEW_ROWS		1000
+
 /* What was written. */
 typedef struct Recorded
 {
@@ -58,9 +62,8 @@ PG_FUNCTION_INFO_V1(churn_record_outcomes);
  * customer that is pending; else it is new only if it says something else than
  * the last one did.
  *
- * The score in force at a time is the last one of the log by then, or that of
- * churn.predictions if it was there by then and is later, as where there is no
- * log.  So the log is searched only between the two.
+ * The score in force at a time is that of churn.predictions, which is the last
+ * one, if it was there by then; else the last one of the log by then.
  *
  * A label in the model's own source that nobody has recorded before may be one
  * that the version has learned from: then its score for the customer says
@@ -91,23 +94,24 @@ static const char record_sql[] =
 " WHERE e.model IS NULL"
 "  OR t.churned IS NOT NULL AND e.churned IS DISTINCT FROM t.churned"
 " ORDER BY t.key, t.observed_at, t.churned),"
+" known AS ("
+" SELECT c.key, c.observed_at, c.churned, c.place, p.score, p.version, p.scored_at"
+" FROM changed c LEFT JOIN churn.predictions p ON p.customer_key = c.key"
+"  AND p.model = $1 AND p.scored_at <= c.observed_at),"
+" logged AS MATERIALIZED ("
+" SELECT l.key, l.at, l.shadow, l.score, l.version, l.scored_at"
+" FROM (SELECT array_agg(k.key) AS keys, array_agg(k.observed_at) AS times"
+"  FROM known k WHERE $3 OR k.score IS NULL) n"
+" CROSS JOIN LATERAL churn.scores_at($1, n.keys, n.times, $3) l"
+" WHERE n.keys IS NOT NULL),"
 " scored AS ("
-" SELECT c.key, c.observed_at, c.churned, c.place,"
-"  coalesce(l.score, p.score) AS score, coalesce(l.version, p.version) AS version,"
-"  coalesce(l.scored_at, p.scored_at) AS scored_at,"
+" SELECT k.key, k.observed_at, k.churned, k.place,"
+"  coalesce(k.score, l.score) AS score, coalesce(k.version, l.version) AS version,"
+"  coalesce(k.scored_at, l.scored_at) AS scored_at,"
 "  s.score AS challenger_score, s.version AS challenger_version"
-" FROM changed c"
-" LEFT JOIN churn.predictions p ON p.customer_key = c.key AND p.model = $1"
-"  AND p.scored_at <= c.observed_at"
-" LEFT JOIN LATERAL (SELECT g.score, g.version, g.scored_at"
-"  FROM churn.prediction_log g WHERE g.customer_key = c.key AND g.model = $1"
-"  AND g.scored_at > coalesce(p.scored_at, '-infinity')"
-"  AND g.scored_at <= c.observed_at AND g.origin <> 'shadow'"
-"  ORDER BY g.scored_at DESC LIMIT 1) l ON true"
-" LEFT JOIN LATERAL (SELECT g.score, g.version"
-"  FROM churn.prediction_log g WHERE $3 AND g.customer_key = c.key"
-"  AND g.model = $1 AND g.scored_at <= c.observed_at AND g.origin = 'shadow'"
-"  ORDER BY g.scored_at DESC LIMIT 1) s ON true),"
+" FROM known k"
+" LEFT JOIN logged l ON l.key = k.key AND l.at = k.observed_at AND NOT l.shadow"
+" LEFT JOIN logged s ON s.key = k.key AND s.at = k.observed_at AND s.shadow),"
 " versions AS ("
 " SELECT v.version, CASE WHEN v.origin <> 'train' THEN 1 WHEN v.key IS DISTINCT FROM $5 THEN 0"
 "  ELSE coalesce((v.options ->> 'test_fraction')::double precision, $4) END AS unseen"
@@ -272,8 +276,8 @@ count_column(int column)
 }
 
 /*
- * Writes what is new.  The model is locked last, against being dropped
- * meanwhile.
+ * Writes what is new, in the role that may, which also bounds the setting.  The
+ * model is locked last, against being dropped meanwhile.
  */
 static Recorded
 write_outcomes(const ChurnRecording *recording)
@@ -287,6 +291,11 @@ write_outcomes(const ChurnRecording *recording)
 	values[2] = BoolGetDatum(has_challenger(recording));
 	values[3] = Float8GetDatum(CHURN_TEST_FRACTION);
 	values[4] = CStringGetTextDatum(recording->key);
+	/* the planner cannot know how many rows are left after each step */
+	if (recording->rows > FEW_ROWS)
+		(void) set_config_option("enable_nestloop", "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
 	SPI_execute_with_args(record_sql, lengthof(types), types, values, NULL,
 						  false, 0);
 	recorded.rows = count_column(1);

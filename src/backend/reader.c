@@ -11,6 +11,7 @@
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/syscache.h"
@@ -180,6 +181,20 @@ churn_statement_day(void)
 							TimestampTzGetDatum(GetCurrentStatementStartTimestamp()),
 							&day);
 	return day;
+}
+
+/*
+ * A day written YYYY-MM-DD.
+ */
+char *
+churn_day_text(DateADT day)
+{
+	int			year;
+	int			month;
+	int			mday;
+
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
+	return psprintf("%04d-%02d-%02d", year, month, mday);
 }
 
 /*

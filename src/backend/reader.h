@@ -54,6 +54,9 @@ extern bool churn_reader_day(const ChurnReader *reader, Datum value,
 /* The UTC date of the current statement. */
 extern DateADT churn_statement_day(void);
 
+/* A day written YYYY-MM-DD, whatever the session's DateStyle. */
+extern char *churn_day_text(DateADT day);
+
 /*
  * Rounds a double to the float that training and scoring both see: NaN stays
  * (it is missing), what a float cannot hold becomes the largest float.

@@ -156,10 +156,52 @@ churn_registration_check(ChurnRegistration *registration)
 }
 
 /*
+ * The baselines that an artifact brings along, as JSON: {"features": [one a
+ * feature or null, ...], "score": ...}.
+ */
+static char *
+baselines_json(const ChurnArtifact *artifact, ChurnArena *arena)
+{
+	ChurnValue *null = palloc0(sizeof(ChurnValue));
+	ChurnValue *score;
+	ChurnValue *features;
+	ChurnValue *baselines;
+	ChurnValue *result;
+	ChurnError	error;
+	char	   *json;
+	size_t		length;
+	size_t		i;
+
+	if (!churn_artifact_description(artifact, &result, arena, &error))
+		churn_throw(&error, "artifact");
+	features = churn_value_get(result, "features");
+	score = churn_value_get(result, "score_baseline");
+	baselines = churn_value_array(arena, &error);
+	result = churn_value_object(arena, &error);
+	null->kind = CHURN_VALUE_NULL;
+	for (i = 0; features != NULL && i < features->length; i++)
+	{
+		ChurnValue *baseline = churn_value_get(features->u.elements[i],
+											   "baseline");
+
+		if (!churn_value_append(baselines, baseline != NULL ? baseline : null,
+								arena, &error))
+			churn_throw(&error, "baselines");
+	}
+	if (!churn_value_set(result, "features", baselines, arena, &error) ||
+		!churn_value_set(result, "score", score != NULL ? score : null, arena,
+						 &error) ||
+		!churn_json_write(result, arena, &json, &length, &error))
+		churn_throw(&error, "baselines");
+	return json;
+}
+
+/*
  * What churn.register_version() wants to know, as JSON.
  */
 static char *
-registration_json(const ChurnRegistration *registration)
+registration_json(const ChurnRegistration *registration,
+				  const char *baselines)
 {
 	StringInfoData json;
 	char		number[32];
@@ -185,6 +227,8 @@ registration_json(const ChurnRegistration *registration)
 				JsonbToCString(NULL, &registration->options->root,
 							   VARSIZE(registration->options)));
 	append_text(&json, "promote", registration->promote);
+	append_json(&json, "expectations", registration->expectations);
+	append_json(&json, "issues", registration->issues);
 	snprintf(number, sizeof(number), INT64_FORMAT, registration->split_seed);
 	append_json(&json, "split_seed", number);
 	snprintf(number, sizeof(number), INT64_FORMAT,
@@ -197,6 +241,7 @@ registration_json(const ChurnRegistration *registration)
 	append_text(&json, "started_at",
 				timestamptz_to_str(registration->started_at));
 	append_json(&json, "result", registration->result);
+	append_json(&json, "baselines", baselines);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
@@ -251,7 +296,8 @@ churn_registration_write(ChurnRegistration *registration,
 	uint8_t    *bytes;
 	size_t		ncompiled;
 	size_t		nbytes;
-	char	   *info = registration_json(registration);
+	char	   *info = registration_json(registration,
+										 baselines_json(artifact, arena));
 	ChurnRole	saved;
 
 	if (!churn_model_write(model, arena, &compiled, &ncompiled, &error) ||

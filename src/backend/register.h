@@ -28,6 +28,8 @@ typedef struct ChurnRegistration
 	char	   *transform;		/* JSON object of expressions by name */
 	char	   *as_of;
 	Jsonb	   *options;		/* as given */
+	char	   *expectations;	/* JSON object; see validate_training.c */
+	char	   *issues;			/* JSON array of findings before training */
 	int64		rows_without_label;
 	TimestampTz started_at;
 	const char *result;			/* JSON: the trainer's RESULT */

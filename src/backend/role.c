@@ -90,3 +90,18 @@ churn_role_become_reader(const ChurnModelRow *row, const char *rows)
 	churn_role_check_reader(row);
 	return churn_role_become(get_role_oid(row->owner, false));
 }
+
+/*
+ * Complains unless the caller owns the model.
+ */
+void
+churn_role_check_owner(const ChurnModelRow *model)
+{
+	Oid			owner = get_role_oid(model->owner, true);
+
+	if (!OidIsValid(owner) || !has_privs_of_role(GetUserId(), owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", model->name),
+				 errdetail("It belongs to role \"%s\".", model->owner)));
+}

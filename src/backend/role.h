@@ -35,4 +35,7 @@ extern ChurnRole churn_role_become_reader(const ChurnModelRow *row,
 /* Complains unless the caller is a member of the model's owner. */
 extern void churn_role_check_reader(const ChurnModelRow *row);
 
+/* Complains unless the caller owns the model, or is a member of who does. */
+extern void churn_role_check_owner(const ChurnModelRow *model);
+
 #endif							/* CHURN_ROLE_H */

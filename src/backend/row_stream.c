@@ -47,6 +47,8 @@ struct ChurnRowStream
 	int			as_of_position; /* -1 if as_of_day serves all rows */
 	ChurnReader as_of_reader;
 	DateADT		as_of_day;
+	bool		has_newest;		/* of the days in as_of_position */
+	DateADT		newest;
 
 	int			ncolumns;
 	StreamColumn *columns;
@@ -240,6 +242,12 @@ write_row(ChurnRowStream *stream, const TupleTableSlot *slot, bool churned)
 			churn_reader_day(&stream->as_of_reader,
 							 slot->tts_values[stream->as_of_position],
 							 &as_of);
+	if (stream->as_of_position >= 0 && has_as_of &&
+		(!stream->has_newest || as_of > stream->newest))
+	{
+		stream->newest = as_of;
+		stream->has_newest = true;
+	}
 	for (i = 0; i < stream->ncolumns; i++)
 	{
 		const StreamColumn *column = &stream->columns[i];
@@ -463,4 +471,14 @@ churn_row_stream_finish(ChurnRowStream *stream)
 	send_frame(stream);
 	churn_tracker_rows(stream->channel->tracker, stream->rows);
 	return stream->rows;
+}
+
+/*
+ * The newest day from which ages were counted.
+ */
+bool
+churn_row_stream_newest(const ChurnRowStream *stream, DateADT *day)
+{
+	*day = stream->newest;
+	return stream->has_newest;
 }

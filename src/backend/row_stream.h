@@ -35,4 +35,11 @@ extern DestReceiver *churn_row_stream_receiver(ChurnRowStream *stream);
  */
 extern int64 churn_row_stream_finish(ChurnRowStream *stream);
 
+/*
+ * The newest day from which ages were counted, where a column has them; false
+ * if there is none.
+ */
+extern bool churn_row_stream_newest(const ChurnRowStream *stream,
+									DateADT *day);
+
 #endif							/* CHURN_ROW_STREAM_H */

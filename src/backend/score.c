@@ -130,6 +130,7 @@ churn_score_encode(FunctionCallInfo fcinfo, FmgrInfo *flinfo,
 	row->values = site->values;
 	row->nulls = site->nulls;
 	row->features = site->features;
+	row->workspace = site->workspace;
 }
 
 /*

@@ -28,6 +28,7 @@ typedef struct ChurnEncodedRow
 	const Datum *values;		/* the columns of desc */
 	const bool *nulls;
 	const float *features;
+	void	   *workspace;		/* of the evaluator */
 } ChurnEncodedRow;
 
 /*

@@ -31,7 +31,6 @@
 
 #include "compat.h"
 #include "features.h"
-#include "registry.h"
 #include "source.h"
 
 /* A hint names at most so many columns. */
@@ -289,14 +288,49 @@ check_query(SPIPlanPtr plan)
  * Prepares a statement, in SPI's memory, which lives until SPI_finish().
  */
 static SPIPlanPtr
-prepare(const char *string)
+prepare(const char *string, int nargs, Oid *types, int options)
 {
-	SPIPlanPtr	plan = SPI_prepare_cursor(string, 0, NULL,
-										  CURSOR_OPT_PARALLEL_OK);
+	SPIPlanPtr	plan = SPI_prepare_cursor(string, nargs, types,
+										  CURSOR_OPT_PARALLEL_OK | options);
 
 	if (plan == NULL)
 		elog(ERROR, "could not prepare the source: %s",
 			 SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/*
+ * Plans a prepared statement, once and for all, and complains if it locks
+ * rows.  Returns the planner's estimate of the rows, 0 if there is none.
+ */
+static double
+check_plan(SPIPlanPtr plan)
+{
+	CachedPlan *cached = SPI_plan_get_cached_plan(plan);
+	PlannedStmt *planned;
+	double		rows;
+
+	if (cached == NULL)
+		return 0;
+	planned = linitial_node(PlannedStmt, cached->stmt_list);
+	/* FOR UPDATE may be anywhere, in a sub-select or a view */
+	if (planned->rowMarks != NIL)
+		not_read_only();
+	rows = planned->planTree->plan_rows;
+	ReleaseCachedPlan(cached, NULL);
+	return rows;
+}
+
+/*
+ * Prepares a statement over the source; see source.h.
+ */
+SPIPlanPtr
+churn_source_prepare(const char *statement, int nargs, Oid *types)
+{
+	SPIPlanPtr	plan = prepare(statement, nargs, types,
+							   CURSOR_OPT_GENERIC_PLAN);
+
+	check_plan(plan);
 	return plan;
 }
 
@@ -329,7 +363,7 @@ open_query(ChurnSource *source)
 	CachedPlanSource *plan;
 	int			i;
 
-	source->query = prepare(source->text);
+	source->query = prepare(source->text, 0, NULL, 0);
 	check_query(source->query);
 	plan = linitial(SPI_plan_get_plan_sources(source->query));
 	source->statement = qualified_query(plan, source->text);
@@ -380,6 +414,19 @@ churn_source_open(const char *string, MemoryContext context)
 }
 
 /*
+ * Whether a source is the model's own.
+ */
+bool
+churn_source_is_own(const ChurnSource *source, const ChurnModelRow *row)
+{
+	if (source->relation != NULL)
+		return row->source_relation != NULL &&
+			strcmp(source->relation, row->source_relation) == 0;
+	return row->source_query != NULL &&
+		strcmp(source->statement, row->source_query) == 0;
+}
+
+/*
  * The statement that reads the given columns of a relation.
  */
 static char *
@@ -408,23 +455,28 @@ churn_source_plan(const ChurnSource *source, const Bitmapset *columns,
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ChurnSourcePlan *result = palloc0(sizeof(ChurnSourcePlan));
 	CachedPlanSource *plan_source;
-	CachedPlan *cached;
 
 	result->plan = source->query != NULL ? source->query :
-		prepare(relation_query(source, columns));
+		prepare(relation_query(source, columns), 0, NULL, 0);
 	plan_source = linitial(SPI_plan_get_plan_sources(result->plan));
 	result->desc = CreateTupleDescCopy(plan_source->resultDesc);
-	cached = SPI_plan_get_cached_plan(result->plan);
-	if (cached != NULL)
-	{
-		PlannedStmt *planned = linitial_node(PlannedStmt, cached->stmt_list);
-
-		/* FOR UPDATE may be anywhere, in a sub-select or a view */
-		if (planned->rowMarks != NIL)
-			not_read_only();
-		result->rows = planned->planTree->plan_rows;
-		ReleaseCachedPlan(cached, NULL);
-	}
+	result->rows = check_plan(result->plan);
 	MemoryContextSwitchTo(old);
 	return result;
+}
+
+/*
+ * The columns of a statement's rows; see source.h.
+ */
+TupleDesc
+churn_source_columns(const char *statement)
+{
+	SPIPlanPtr	plan = SPI_prepare(statement, 0, NULL);
+	CachedPlanSource *source;
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the source: %s",
+			 SPI_result_code_string(SPI_result));
+	source = linitial(SPI_plan_get_plan_sources(plan));
+	return CreateTupleDescCopy(source->resultDesc);
 }

@@ -1,6 +1,6 @@
 /*
  * source.h
- *		What churn_train() reads: a table, a view or a query.
+ *		What churn_train() and others read: a table, a view or a query.
  */
 #ifndef CHURN_SOURCE_H
 #define CHURN_SOURCE_H
@@ -9,6 +9,8 @@
 #include "executor/spi.h"
 #include "nodes/bitmapset.h"
 #include "utils/rel.h"
+
+#include "registry.h"
 
 typedef struct ChurnSource
 {
@@ -47,9 +49,23 @@ extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
 										  const Bitmapset *columns,
 										  MemoryContext context);
 
+/*
+ * Prepares a statement of ours that reads from the source, with SPI connected;
+ * it may run in parallel.  A source that locks rows is an error.
+ */
+extern SPIPlanPtr churn_source_prepare(const char *statement, int nargs,
+									   Oid *types);
+
 /* Index of a column by name; an error that says what it is for if missing. */
 extern int	churn_source_column(const ChurnSource *source, const char *name,
 								const char *what);
+
+/* Whether a source is the model's own. */
+extern bool churn_source_is_own(const ChurnSource *source,
+								const ChurnModelRow *row);
+
+/* The columns of a statement's rows, with SPI connected. */
+extern TupleDesc churn_source_columns(const char *statement);
 
 /* The schema-qualified name of a relation, quoted where need be. */
 extern char *churn_relation_name(Relation relation);

@@ -29,6 +29,7 @@
 #include "stream_errors.h"
 #include "stream_read.h"
 #include "stream_rescan.h"
+#include "stream_shadow.h"
 #include "stream_shared.h"
 #include "stream_write.h"
 
@@ -125,6 +126,8 @@ customer_bytes(const ChurnWatchedModel *model)
 	Size		nfeatures = model->version != NULL ?
 	model->version->model->nfeatures : 0;
 
+	if (model->shadow != NULL)
+		nfeatures += model->shadow->version->model->nfeatures;
 	return nfeatures * sizeof(float) + sizeof(Pending) + sizeof(Customer) +
 		sizeof(ChurnOutcome) + 64;
 }
@@ -410,11 +413,14 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 }
 
 /*
- * Writes what was found of the model at hand, and takes the time.
+ * Has the challenger score the same rows, writes what was found of the model
+ * at hand, and takes the time.
  */
 static void
 write_outcomes(Chunk *chunk)
 {
+	ChurnShadow *shadow = churn_shadow_score(chunk->model, chunk->outcomes,
+											 chunk->noutcomes);
 	instr_time	began;
 	instr_time	took;
 
@@ -422,7 +428,7 @@ write_outcomes(Chunk *chunk)
 	chunk->applied->written += churn_outcomes_write(chunk->model,
 													chunk->outcomes,
 													chunk->noutcomes,
-													chunk->features,
+													chunk->features, shadow,
 													chunk->origin);
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, began);

@@ -68,7 +68,7 @@ churn_stream_init(void)
 							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
 	DefineCustomStringVariable("churn.debug_point",
-							   "Place where the stream worker stops, for tests.",
+							   "Place where the stream worker or churn_maintain() stops, for tests.",
 							   NULL,
 							   &churn_debug_point_name,
 							   "",

@@ -6,6 +6,7 @@
  * and written by the executor's functions for single rows, which mind
  * constraints, triggers and indexes.  Statements over arrays, for the same rows,
  * took twice the time: of a batch of a few rows most goes into starting them.
+ * Rows that nobody looks up meanwhile are inserted together.
  */
 #include "postgres.h"
 
@@ -24,6 +25,9 @@
 #include "compat.h"
 #include "features.h"
 #include "stream_table.h"
+
+/* Rows that are inserted together: a page of the log takes some 40. */
+#define ROWS_AT_ONCE	128
 
 /*
  * Opens a table.
@@ -50,11 +54,42 @@ churn_table_open(Oid relid)
 }
 
 /*
+ * Inserts the rows that wait for it.
+ */
+static void
+insert_queue(ChurnTableWriter *writer)
+{
+	int			i;
+
+	if (writer->nqueued == 0)
+		return;
+	table_multi_insert(writer->relation, writer->queue, writer->nqueued,
+					   writer->estate->es_output_cid, 0, NULL);
+	for (i = 0; i < writer->nqueued; i++)
+	{
+		if (writer->info->ri_NumIndices > 0)
+			churn_insert_index_tuples(writer->info, writer->queue[i],
+									  writer->estate);
+		ResetPerTupleExprContext(writer->estate);
+		ExecClearTuple(writer->queue[i]);
+	}
+	writer->nqueued = 0;
+}
+
+/*
  * Closes it; what was written stays locked until the transaction ends.
  */
 void
 churn_table_close(ChurnTableWriter *writer)
 {
+	int			i;
+
+	if (writer->queue != NULL)
+	{
+		insert_queue(writer);
+		for (i = 0; i < ROWS_AT_ONCE && writer->queue[i] != NULL; i++)
+			ExecDropSingleTupleTableSlot(writer->queue[i]);
+	}
 	if (writer->scan != NULL)
 	{
 		index_endscan(writer->scan);
@@ -226,6 +261,41 @@ void
 churn_table_insert(ChurnTableWriter *writer)
 {
 	ExecSimpleRelationInsert(writer->info, writer->estate, writer->row);
+}
+
+/*
+ * Inserts the row along with others; see stream_table.h.  Triggers, which see
+ * the rows before, and generated columns want them one by one.
+ */
+void
+churn_table_insert_later(ChurnTableWriter *writer)
+{
+	Relation	relation = writer->relation;
+	TupleConstr *constr = RelationGetDescr(relation)->constr;
+
+	if (writer->info->ri_TrigDesc != NULL ||
+		(constr != NULL && constr->has_generated_stored))
+	{
+		churn_table_insert(writer);
+		return;
+	}
+	if (constr != NULL)
+		ExecConstraints(writer->info, writer->row, writer->estate);
+	if (relation->rd_rel->relispartition)
+		ExecPartitionCheck(writer->info, writer->row, writer->estate, true);
+	if (writer->queue == NULL)
+		writer->queue = MemoryContextAllocZero(writer->context,
+											   sizeof(TupleTableSlot *) * ROWS_AT_ONCE);
+	if (writer->queue[writer->nqueued] == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(writer->context);
+
+		writer->queue[writer->nqueued] = table_slot_create(relation, NULL);
+		MemoryContextSwitchTo(old);
+	}
+	ExecCopySlot(writer->queue[writer->nqueued++], writer->row);
+	if (writer->nqueued == ROWS_AT_ONCE)
+		insert_queue(writer);
 }
 
 /*

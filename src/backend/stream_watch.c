@@ -34,6 +34,7 @@
 #include "stream_caches.h"
 #include "stream_errors.h"
 #include "stream_rescan.h"
+#include "stream_shadow.h"
 #include "stream_watch.h"
 #include "watch_table.h"
 
@@ -110,6 +111,8 @@ find_model(ChurnWatchSet *set, HeapTuple row, TupleDesc desc)
 	model = palloc0(sizeof(ChurnWatchedModel));
 	model->name = name;
 	model->champion = (value = SPI_getvalue(row, desc, 8)) ? atoi(value) : 0;
+	model->challenger = (value = SPI_getvalue(row, desc, 21)) ?
+		atoi(value) : 0;
 	owner = SPI_getvalue(row, desc, 9);
 	model->owner = get_role_oid(owner, true);
 	model->source_query = SPI_getvalue(row, desc, 10);
@@ -149,7 +152,7 @@ read_watches(ChurnWatchSet *set)
 						  " m.owner, m.source_query, m.source_relation, m.key, m.model_id,"
 						  " coalesce(r.pending, CASE WHEN r.model IS NULL THEN 'watched' END),"
 						  " r.version, r.day, r.error, w.reasons,"
-						  " coalesce(r.requests, 0), r.tables "
+						  " coalesce(r.requests, 0), r.tables, m.challenger "
 						  "FROM churn.watches w JOIN churn.models m ON m.name = w.model"
 						  " LEFT JOIN churn.rescans r ON r.model = w.model "
 						  " LEFT JOIN pg_catalog.pg_class c"
@@ -272,6 +275,8 @@ complete_model(ChurnWatchSet *set, ChurnWatchedModel *model, bool reports)
 	if (model->scanned_tables != NULL &&
 		strcmp(model->scanned_tables, model->tables) != 0)
 		model->pending = MemoryContextStrdup(set->context, CHURN_NEW_TABLES);
+	if (model->challenger != 0 && model->version != NULL)
+		churn_shadow_load(set, model, reports);
 }
 
 /*
@@ -430,34 +435,47 @@ churn_reading_score(ChurnReading *reading)
 }
 
 /*
- * The columns of a table that a model reads, by their names.  With
- * transforms or alert rules, which may read any, that is all of them.
+ * Adds the columns of a table that a version reads, by their names.  With
+ * transforms, which may read any, that is all of them.
  */
 static Bitmapset *
-needed_columns(const ChurnWatchedModel *model, TupleDesc desc)
+add_needed(Bitmapset *needed, const ChurnModel *compiled, TupleDesc desc)
 {
-	const ChurnModel *compiled = model->version ? model->version->model : NULL;
-	Bitmapset  *needed = NULL;
-	bool		all = model->rules != NIL;
+	bool		all = false;
 	uint32		i;
 	int			column;
 
-	for (i = 0; compiled != NULL && i < compiled->nfeatures; i++)
+	for (i = 0; i < compiled->nfeatures; i++)
 	{
 		all |= compiled->features[i].transform != NULL;
 		column = churn_find_column(desc, compiled->features[i].name);
 		if (column >= 0)
 			needed = bms_add_member(needed, column);
 	}
-	if (compiled != NULL && compiled->as_of == CHURN_AS_OF_COLUMN)
+	if (compiled->as_of == CHURN_AS_OF_COLUMN)
 	{
 		column = churn_find_column(desc, compiled->as_of_column);
 		if (column >= 0)
 			needed = bms_add_member(needed, column);
 	}
-	for (column = 0; all && column < desc->natts; column++)
-		needed = bms_add_member(needed, column);
-	return needed;
+	return all ? bms_add_range(needed, 0, desc->natts - 1) : needed;
+}
+
+/*
+ * The columns of a table that are read for a model: by its champion and its
+ * challenger.  Alert rules may read any.
+ */
+static Bitmapset *
+needed_columns(const ChurnWatchedModel *model, TupleDesc desc)
+{
+	Bitmapset  *needed = NULL;
+
+	if (model->version != NULL)
+		needed = add_needed(needed, model->version->model, desc);
+	if (model->shadow != NULL)
+		needed = add_needed(needed, model->shadow->version->model, desc);
+	return model->rules == NIL ? needed :
+		bms_add_range(needed, 0, desc->natts - 1);
 }
 
 /*

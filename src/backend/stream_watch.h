@@ -49,6 +49,12 @@ typedef struct ChurnWatchedModel
 								 * had */
 	float	   *features;		/* room for one row */
 	void	   *workspace;		/* of the evaluator */
+	int			challenger;		/* version that scores in its shadow; 0 if
+								 * none */
+	struct ChurnChallenger *shadow; /* that one; NULL if there is none, or it
+									 * is not to be had */
+	struct ChurnWindow *window; /* counts its scores by the hour; NULL if its
+								 * baseline is not known */
 	bool		uses_ages;		/* counted from the statement's day */
 	List	   *rules;			/* of ChurnAlertRule */
 	int			nreasons;		/* that go with each score; 0 for none */
@@ -98,6 +104,7 @@ typedef struct ChurnReading
 	FmgrInfo	key_output;
 	bool		outputs;		/* key_output is set */
 	ChurnRowMap *map;			/* NULL until needed */
+	ChurnRowMap *shadow_map;	/* the challenger's; NULL until needed */
 	Datum	   *values;			/* room for a row, and CHURN_ALERT_COLUMNS */
 	bool	   *nulls;
 	ChurnRowExplainer *explainer;	/* NULL until needed */

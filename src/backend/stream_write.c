@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -71,6 +73,7 @@ typedef struct Writing
 	MemoryContext row;			/* reset for each customer */
 	Datum		name;			/* of the model */
 	Datum		origin;
+	Datum		shadow;			/* the origin of a challenger's score */
 	Datum		bands[3];
 	TimestampTz now;
 	Written    *written;		/* scores that are other than before */
@@ -146,21 +149,21 @@ set_value(ChurnTableWriter *table, int column, Datum value)
 }
 
 /*
- * Makes a row of either table, all but what only one of them has.
+ * Makes a row of either table with a version's score of a customer, all but
+ * what only one of the tables has.
  */
 static void
 make_row(Writing *writing, ChurnTableWriter *table,
-		 const ScoreColumns *columns, const ChurnOutcome *outcome, Datum key)
+		 const ScoreColumns *columns, const ChurnVersion *version,
+		 double score, const ChurnOutcome *outcome, Datum key)
 {
-	const ChurnModel *model = writing->model->version->model;
-	const char *band = churn_score_band(outcome->score, model->threshold);
+	const char *band = churn_score_band(score, version->model->threshold);
 
 	churn_table_begin_row(table);
 	set_value(table, columns->customer_key, key);
 	set_value(table, columns->model, writing->name);
-	set_value(table, columns->version,
-			  Int32GetDatum(writing->model->version->version));
-	set_value(table, columns->score, Float8GetDatum(outcome->score));
+	set_value(table, columns->version, Int32GetDatum(version->version));
+	set_value(table, columns->score, Float8GetDatum(score));
 	set_value(table, columns->band,
 			  writing->bands[band[0] == 'h' ? 0 : band[0] == 'm' ? 1 : 2]);
 	set_value(table, columns->scored_at, TimestampTzGetDatum(writing->now));
@@ -170,13 +173,13 @@ make_row(Writing *writing, ChurnTableWriter *table,
 }
 
 /*
- * Writes a row of the log.
+ * Makes a row of the log, of a version's score and what it saw.
  */
 static void
-log_row(Writing *writing, const ChurnOutcome *outcome, Datum key,
-		const float *features, const Written *written)
+make_log_row(Writing *writing, const ChurnVersion *version, double score,
+			 const ChurnOutcome *outcome, Datum key, const float *features)
 {
-	int			n = (int) writing->model->version->model->nfeatures;
+	int			n = (int) version->model->nfeatures;
 	Size		length = ARR_OVERHEAD_NONULLS(1) + sizeof(float) * n;
 	ArrayType  *array = palloc0(length);
 
@@ -186,13 +189,42 @@ log_row(Writing *writing, const ChurnOutcome *outcome, Datum key,
 	ARR_DIMS(array)[0] = n;
 	ARR_LBOUND(array)[0] = 1;
 	memcpy(ARR_DATA_PTR(array), features, sizeof(float) * n);
-	make_row(writing, writing->log, &writing->log_columns, outcome, key);
+	make_row(writing, writing->log, &writing->log_columns, version, score,
+			 outcome, key);
+	if (n > 0)
+		set_value(writing->log, writing->features, PointerGetDatum(array));
+}
+
+/*
+ * Writes a row of the log.
+ */
+static void
+log_row(Writing *writing, const ChurnOutcome *outcome, Datum key,
+		const float *features, const Written *written)
+{
+	make_log_row(writing, writing->model->version, outcome->score, outcome,
+				 key, features);
 	if (written->present)
 		set_value(writing->log, writing->log_columns.previous_score,
 				  Float8GetDatum(written->previous));
-	if (n > 0)
-		set_value(writing->log, writing->features, PointerGetDatum(array));
-	churn_table_insert(writing->log);
+	churn_table_insert_later(writing->log);
+}
+
+/*
+ * Writes a row of the log for what the challenger found, if it has.
+ */
+static void
+log_shadow(Writing *writing, const ChurnOutcome *outcome, Datum key,
+		   const ChurnShadow *shadow, int place)
+{
+	Size		nfeatures = shadow->version->model->nfeatures;
+
+	if (isnan(shadow->scores[place]))
+		return;
+	make_log_row(writing, shadow->version, shadow->scores[place], outcome,
+				 key, shadow->features + place * nfeatures);
+	set_value(writing->log, writing->log_columns.origin, writing->shadow);
+	churn_table_insert_later(writing->log);
 }
 
 /*
@@ -247,7 +279,8 @@ write_score(Writing *writing, const ChurnOutcome *outcome, Datum key,
 			isnull = false;
 		}
 	}
-	make_row(writing, table, columns, outcome, key);
+	make_row(writing, table, columns, writing->model->version, outcome->score,
+			 outcome, key);
 	if (!isnull)
 		set_value(table, columns->previous_score, previous);
 	if (outcome->reasons != 0)
@@ -309,6 +342,7 @@ begin_writing(Writing *writing, ChurnWatchedModel *model, int n,
 	writing->now = GetCurrentTimestamp();
 	writing->name = CStringGetTextDatum(model->name);
 	writing->origin = CStringGetTextDatum(origin);
+	writing->shadow = CStringGetTextDatum("shadow");
 	for (i = 0; i < 3; i++)
 		writing->bands[i] = CStringGetTextDatum(bands[i]);
 	writing->row = AllocSetContextCreate(CurrentMemoryContext,
@@ -340,7 +374,8 @@ compare_keys(const void *a, const void *b)
  */
 uint64
 churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
-					 int n, const float *features, const char *origin)
+					 int n, const float *features, const ChurnShadow *shadow,
+					 const char *origin)
 {
 	int			nfeatures = model->version != NULL ?
 	(int) model->version->model->nfeatures : 0;
@@ -375,6 +410,8 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 			churn_table_delete(writing.predictions);
 			writing.count++;
 		}
+		if (shadow != NULL && writing.log != NULL)
+			log_shadow(&writing, outcome, key, shadow, outcome - outcomes);
 		MemoryContextReset(writing.row);
 	}
 	MemoryContextSwitchTo(old);

@@ -20,15 +20,26 @@ typedef struct ChurnOutcome
 	uint32		row_length;
 } ChurnOutcome;
 
+/* What a challenger found of the same customers, by place in outcomes. */
+typedef struct ChurnShadow
+{
+	const ChurnVersion *version;
+	double	   *scores;			/* NaN where it has none */
+	float	   *features;		/* a row each, as the challenger sees it */
+} ChurnShadow;
+
 /*
- * Writes what is new: predictions and their log, and looks for alerts.
+ * Writes what is new: predictions and their log, and looks for alerts; and the
+ * scores of the challenger into the log, unless shadow is NULL.
  * features is a row a customer, by place in outcomes.  Keys must differ.
  * Within the present transaction, in which SPI is connected.  Returns how many
  * predictions were written or deleted.
  */
 extern uint64 churn_outcomes_write(ChurnWatchedModel *model,
 								   const ChurnOutcome *outcomes, int n,
-								   const float *features, const char *origin);
+								   const float *features,
+								   const ChurnShadow *shadow,
+								   const char *origin);
 
 /* Settings. */
 extern int	churn_log_retention;	/* minutes; 0 writes no log */

@@ -28,7 +28,6 @@
 
 #include "compat.h"
 #include "encoding.h"
-#include "row_stream.h"
 #include "train.h"
 
 PG_FUNCTION_INFO_V1(churn_train);
@@ -132,8 +131,10 @@ send_config(ChurnTraining *training, ChurnChannel *channel, double estimate)
 		append_column(&json, columns->transforms[i].name,
 					  columns->transform_types[i],
 					  columns->transforms[i].text);
+	appendStringInfo(&json, "], \"duplicate_keys\": \"%s\"",
+					 churn_training_duplicate_keys(training));
 	appendStringInfo(&json,
-					 "], \"params\": %s, \"options\": %s, \"split_seed\": \""
+					 ", \"params\": %s, \"options\": %s, \"split_seed\": \""
 					 INT64_FORMAT "\", \"has_key\": %s, "
 					 "\"has_champion\": %s, \"threads\": %d, "
 					 "\"estimated_rows\": %.0f",
@@ -210,6 +211,8 @@ stream_rows(ChurnTraining *training, ChurnChannel *channel,
 	churn_label_finish(&training->label);
 	tell_rows(training, churn_row_stream_finish(stream));
 	training->registration.rows_without_label = training->label.missing;
+	training->registration.expectations =
+		churn_training_expectations(training, stream);
 }
 
 /*
@@ -265,16 +268,12 @@ static char *
 as_of_text(const ChurnTraining *training, const ChurnModel *model)
 {
 	const ChurnColumns *columns = training->columns;
-	int			year;
-	int			month;
-	int			day;
 
 	if (!uses_ages(model))
 		return NULL;
 	if (columns->as_of >= 0)
 		return pstrdup(training->as_of);
-	j2date(columns->as_of_day + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-	return psprintf("%04d-%02d-%02d", year, month, day);
+	return churn_day_text(columns->as_of_day);
 }
 
 /*

@@ -13,7 +13,16 @@
 #include "label.h"
 #include "progress.h"
 #include "register.h"
+#include "row_stream.h"
 #include "source.h"
+
+/* What training does about a source that is not as the champion's was. */
+typedef enum ChurnValidateOption
+{
+	CHURN_VALIDATE_ERROR,
+	CHURN_VALIDATE_WARN,
+	CHURN_VALIDATE_OFF
+} ChurnValidateOption;
 
 /* One call of churn_train(), and all that it knows by and by. */
 typedef struct ChurnTraining
@@ -32,6 +41,7 @@ typedef struct ChurnTraining
 	char	   *params;			/* JSON, less rules, or NULL */
 	char	   *options;		/* JSON, less what is our own, or NULL */
 	char	   *as_of;
+	ChurnValidateOption validate;
 	ChurnRegistration registration;
 	ChurnTracker tracker;
 	ChurnVersion *champion;		/* NULL if none can score the source */
@@ -55,7 +65,18 @@ extern void churn_training_arguments(ChurnTraining *training,
  */
 extern Jsonb *churn_training_rules(ChurnTraining *training, Jsonb *params);
 
-/* Finds the champion to compare with, if there is one that can be. */
+/*
+ * Finds the champion to compare with, if there is one that can be; complains
+ * of a source that does not suit it.
+ */
 extern void churn_training_champion(ChurnTraining *training);
+extern void churn_training_validate(ChurnTraining *training);
+
+/* The "duplicate_keys" of CONFIG; see churn/protocol.h. */
+extern const char *churn_training_duplicate_keys(const ChurnTraining *training);
+
+/* What the source was like, as JSON, for churn_validate(). */
+extern char *churn_training_expectations(const ChurnTraining *training,
+										 const ChurnRowStream *stream);
 
 #endif							/* CHURN_TRAIN_H */

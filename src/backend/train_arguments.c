@@ -150,13 +150,40 @@ transform_list(Jsonb *object)
 }
 
 /*
+ * Reads the option "validate".
+ */
+static void
+read_validate(ChurnTraining *training, Jsonb *options)
+{
+	static const char *const choices[] = {"error", "warn", "off"};
+	JsonbValue	buffer;
+	char	   *given = churn_jsonb_text(options, "validate");
+	size_t		i;
+
+	if (getKeyJsonValueFromContainer(&options->root, "validate",
+									 strlen("validate"), &buffer) == NULL)
+		return;
+	for (i = 0; given != NULL && i < lengthof(choices); i++)
+	{
+		if (strcmp(given, choices[i]) == 0)
+		{
+			training->validate = (ChurnValidateOption) i;
+			return;
+		}
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("option \"validate\" must be \"error\", \"warn\" or \"off\"")));
+}
+
+/*
  * Takes the extension's own options out of the caller's; the rest is for the
  * trainer, which knows what there is.
  */
 static void
 read_options(ChurnTraining *training, Jsonb *options)
 {
-	static const char *const own[] = {"promote", "as_of"};
+	static const char *const own[] = {"promote", "as_of", "validate"};
 	JsonbValue	buffer;
 	JsonbValue *as_of;
 	Datum		rest = JsonbPGetDatum(options);
@@ -172,6 +199,7 @@ read_options(ChurnTraining *training, Jsonb *options)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"as_of\" must be a string"),
 				 errhint("It is a date written YYYY-MM-DD, or the name of a column.")));
+	read_validate(training, options);
 	for (i = 0; i < lengthof(own); i++)
 		rest = DirectFunctionCall2(jsonb_delete, rest,
 								   CStringGetTextDatum(own[i]));

@@ -1,6 +1,7 @@
 /*
  * watch.c
- *		churn_watch(), churn_unwatch(), churn_add_alert_rule().
+ *		churn_watch(), churn_unwatch(), churn_add_alert_rule(), and whether a
+ *		version can score what is watched.
  *
  * They only write rows.  The worker learns of them from the stream, like of any
  * change; for the first watch of a database the launcher is told at commit.
@@ -45,6 +46,7 @@
 PG_FUNCTION_INFO_V1(churn_watch);
 PG_FUNCTION_INFO_V1(churn_unwatch);
 PG_FUNCTION_INFO_V1(churn_add_alert_rule);
+PG_FUNCTION_INFO_V1(churn_require_fit);
 
 /*
  * Whether this is a template database.
@@ -94,21 +96,6 @@ check_server(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("tables of a template database cannot be watched"),
 				 errhint("A worker in it would be in the way of CREATE DATABASE.")));
-}
-
-/*
- * Complains unless the caller owns the model.
- */
-static void
-check_model_owner(const ChurnModelRow *model)
-{
-	Oid			owner = get_role_oid(model->owner, true);
-
-	if (!OidIsValid(owner) || !has_privs_of_role(GetUserId(), owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of model \"%s\"", model->name),
-				 errdetail("It belongs to role \"%s\".", model->owner)));
 }
 
 /*
@@ -204,22 +191,6 @@ write_watch(const ChurnModelRow *model, const char *relation, const char *key,
 }
 
 /*
- * The columns of a model's source.
- */
-static TupleDesc
-source_columns(const ChurnModelRow *model)
-{
-	SPIPlanPtr	plan = SPI_prepare(model->source_query, 0, NULL);
-	CachedPlanSource *source;
-
-	if (plan == NULL)
-		elog(ERROR, "could not prepare the source: %s",
-			 SPI_result_code_string(SPI_result));
-	source = linitial(SPI_plan_get_plan_sources(plan));
-	return CreateTupleDescCopy(source->resultDesc);
-}
-
-/*
  * Complains of a cool-down that cannot be counted back from now.
  */
 static void
@@ -282,7 +253,7 @@ check_related_key(const ChurnModelRow *model, Relation relation,
 
 	SPI_connect();
 	saved = churn_role_become(get_role_oid(model->owner, false));
-	source = source_columns(model);
+	source = churn_source_columns(model->source_query);
 	column = churn_find_column(source, model->key);
 	theirs = column >= 0 ? TupleDescAttr(source, column) : ours;
 	if (!same_texts(ours, theirs))
@@ -323,7 +294,7 @@ churn_watch(PG_FUNCTION_ARGS)
 	check_server();
 	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								 GetActiveSnapshot(), false);
-	check_model_owner(model);
+	churn_role_check_owner(model);
 	check_model_source(model);
 	name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	relation = open_watched(model, name);
@@ -384,7 +355,7 @@ churn_unwatch(PG_FUNCTION_ARGS)
 				 errmsg("model must not be null")));
 	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								 GetActiveSnapshot(), false);
-	check_model_owner(model);
+	churn_role_check_owner(model);
 	values[0] = CStringGetTextDatum(model->name);
 	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
 	values[1] = PG_ARGISNULL(1) ? (Datum) 0 :
@@ -434,13 +405,13 @@ churn_add_alert_rule(PG_FUNCTION_ARGS)
 	check_cooldown(cooldown);
 	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								 GetActiveSnapshot(), false);
-	check_model_owner(model);
+	churn_role_check_owner(model);
 	check_model_source(model);
 	condition = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	name = PG_ARGISNULL(3) ? condition : text_to_cstring(PG_GETARG_TEXT_PP(3));
 	SPI_connect();
 	saved = churn_role_become(get_role_oid(model->owner, false));
-	churn_alert_check(condition, source_columns(model));
+	churn_alert_check(condition, churn_source_columns(model->source_query));
 	churn_role_restore(saved);
 	saved = churn_role_become_owner();
 	values[0] = CStringGetTextDatum(model->name);
@@ -464,4 +435,35 @@ churn_add_alert_rule(PG_FUNCTION_ARGS)
 	churn_role_restore(saved);
 	SPI_finish();
 	PG_RETURN_DATUM(rule_id);
+}
+
+/*
+ * churn_require_fit(model_name text, wanted int): complains unless the version
+ * can score rows of the model's source.
+ */
+Datum
+churn_require_fit(PG_FUNCTION_ARGS)
+{
+	ChurnModelRow *model;
+	ChurnVersion *version;
+	ChurnRole	saved;
+
+	model = churn_registry_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								 GetActiveSnapshot(), false);
+	if (model->source_query == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" has no source", model->name),
+				 errhint("Train or import a version with source and key given.")));
+	version = churn_registry_resolve(model->name, PG_GETARG_INT32(1),
+									 InvalidOid, GetActiveSnapshot(),
+									 CurrentMemoryContext);
+	SPI_connect();
+	saved = churn_role_become(get_role_oid(model->owner, false));
+	(void) churn_row_map(version->model, version->name,
+						 churn_source_columns(model->source_query),
+						 CurrentMemoryContext);
+	churn_role_restore(saved);
+	SPI_finish();
+	PG_RETURN_VOID();
 }

@@ -1,8 +1,10 @@
 /*
  * artifact_description.c
- *		The object "churn" of an artifact: features, threshold, calibration.
+ *		The object "churn" of an artifact: features, threshold, calibration,
+ *		baselines.
  */
 #include "artifact_internal.h"
+#include "churn/profile.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,6 +19,21 @@ static const struct
 	{"category", CHURN_FEATURE_CATEGORY},
 	{"age", CHURN_FEATURE_AGE},
 };
+
+/*
+ * Finds a kind of feature by its name.
+ */
+bool
+churn_artifact_kind(const char *name, ChurnFeatureKind *kind)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(name, kinds[i].name) == 0)
+		{
+			*kind = kinds[i].kind;
+			return true;
+		}
+	return false;
+}
 
 /*
  * Gives a feature its categories and their dictionary.
@@ -70,6 +87,32 @@ read_categories(ChurnFeature *feature, const ChurnValue *described,
 }
 
 /*
+ * Proves that a baseline, if there is one, can be read when it is needed.
+ */
+static bool
+check_baseline(const ChurnValue *baseline, const ChurnFeature *feature,
+			   ChurnArena *arena, ChurnError *error)
+{
+	ChurnCells	cells = {.kind = CHURN_FEATURE_NUMBER};
+
+	if (baseline == NULL || baseline->kind == CHURN_VALUE_NULL)
+		return true;
+	if (feature != NULL)
+	{
+		cells.name = feature->name;
+		cells.kind = feature->kind;
+	}
+	if (!churn_cells_read(baseline, &cells, arena, error))
+		return false;
+	if (cells.kind == CHURN_FEATURE_CATEGORY &&
+		cells.ncells != feature->ncategories)
+		return churn_fail(error, CHURN_ERROR_CORRUPT,
+						  "baseline of feature \"%.200s\" has %u counts for %u categories",
+						  feature->name, cells.ncells, feature->ncategories);
+	return true;
+}
+
+/*
  * Reads one feature.
  */
 static bool
@@ -79,21 +122,16 @@ read_feature(ChurnFeature *feature, const ChurnValue *described,
 	const char *kind = churn_value_text(described, "kind", "");
 	const ChurnValue *text_number = churn_value_get(described, "text_number");
 	const ChurnValue *transform = churn_value_get(described, "transform");
-	size_t		i;
 
 	feature->name = churn_value_text(described, "name", NULL);
 	feature->type = churn_value_text(described, "type", "");
 	if (feature->name == NULL || feature->name[0] == '\0')
 		return churn_fail(error, CHURN_ERROR_CORRUPT,
 						  "%s has a feature without a name", what);
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (strcmp(kind, kinds[i].name) == 0)
-			break;
-	if (i == sizeof(kinds) / sizeof(kinds[0]))
+	if (!churn_artifact_kind(kind, &feature->kind))
 		return churn_fail(error, CHURN_ERROR_CORRUPT,
 						  "feature \"%.200s\" is of unknown kind \"%.100s\"",
 						  feature->name, kind);
-	feature->kind = kinds[i].kind;
 	if (text_number != NULL && text_number->kind == CHURN_VALUE_BOOLEAN &&
 		text_number->u.boolean)
 		feature->flags |= CHURN_FEATURE_TEXT_NUMBER;
@@ -105,9 +143,11 @@ read_feature(ChurnFeature *feature, const ChurnValue *described,
 							  feature->name);
 		feature->transform = transform->u.string;
 	}
-	if (feature->kind == CHURN_FEATURE_CATEGORY)
-		return read_categories(feature, described, arena, error);
-	return true;
+	if (feature->kind == CHURN_FEATURE_CATEGORY &&
+		!read_categories(feature, described, arena, error))
+		return false;
+	return check_baseline(churn_value_get(described, "baseline"), feature,
+						  arena, error);
 }
 
 /*
@@ -124,16 +164,27 @@ read_number(const ChurnValue *object, const char *name, double *number,
 }
 
 /*
- * Types the knots of the calibration, if it has any.
+ * Types the arrays of the baselines and the knots of the calibration, if it has
+ * any.
  */
 bool
 churn_artifact_type_description(const ChurnValue *object, ChurnArena *arena,
 								ChurnError *error)
 {
 	const ChurnValue *value = churn_value_get(object, "calibration");
+	const ChurnValue *features = churn_value_get(object, "features");
 
-	return churn_value_make_typed(value, "margins", CHURN_VALUE_DOUBLES,
-								  arena, error) &&
+	for (size_t i = 0; features != NULL && i < features->length &&
+		 features->kind == CHURN_VALUE_ARRAY; i++)
+		if (!churn_cells_type(churn_value_get(features->u.elements[i],
+											  "baseline"),
+							  churn_value_text(features->u.elements[i], "name",
+											   ""), arena, error))
+			return false;
+	return churn_cells_type(churn_value_get(object, "score_baseline"), NULL,
+							arena, error) &&
+		churn_value_make_typed(value, "margins", CHURN_VALUE_DOUBLES,
+							   arena, error) &&
 		churn_value_make_typed(value, "logits", CHURN_VALUE_DOUBLES, arena,
 							   error);
 }
@@ -208,7 +259,9 @@ read_settings(ChurnModel *model, const ChurnValue *object, const char *what,
 	if (churn_value_number(object, "format", 0) != 1)
 		return churn_fail(error, CHURN_ERROR_UNSUPPORTED,
 						  "%s is of an unknown format", what);
-	if (!churn_artifact_type_description(object, arena, error) ||
+	if (!check_baseline(churn_value_get(object, "score_baseline"), NULL,
+						arena, error) ||
+		!churn_artifact_type_description(object, arena, error) ||
 		!read_calibration(churn_value_get(object, "calibration"),
 						  &model->calibration, error))
 		return false;

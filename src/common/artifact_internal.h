@@ -49,6 +49,9 @@ extern bool churn_artifact_read_description(const ChurnValue *object,
 											ChurnArena *arena,
 											ChurnError *error);
 
+/* A kind of feature by its name; false if there is none of that name. */
+extern bool churn_artifact_kind(const char *name, ChurnFeatureKind *kind);
+
 /* Gives a feature its categories and their dictionary. */
 extern bool churn_artifact_set_categories(ChurnFeature *feature,
 										  const char *const *categories,

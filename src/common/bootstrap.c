@@ -318,67 +318,126 @@ churn_metrics_bootstrap(const ChurnScored *rows, size_t n,
 	return true;
 }
 
-/* One of the two scores that are compared. */
-typedef struct Side
-{
-	ChurnScored *groups;		/* one a different score, sorted */
-	size_t		ngroups;
-	uint32_t   *group;			/* of each row */
-} Side;
-
 /*
- * Finds the groups of a score.  The sort carries each row's number along where
- * a count belongs.
+ * Finds the groups of one of the two scores.  The sort carries each row's
+ * number along where a count belongs.
  */
 static bool
-make_side(Side *side, const ChurnScoredPair *rows, size_t n, bool second,
-		  ChurnArena *arena, ChurnError *error)
+make_side(ChurnPairedSide *side, const ChurnScoredPair *rows, size_t n,
+		  bool second, void (*poll) (void), ChurnArena *arena,
+		  ChurnError *error)
 {
 	size_t		i;
 
-	side->groups = churn_arena_array(arena, n, sizeof(ChurnScored), error);
+	side->sample = churn_arena_array(arena, n, sizeof(ChurnScored), error);
 	side->group = churn_arena_array(arena, n, sizeof(uint32_t), error);
-	if (side->groups == NULL || side->group == NULL)
+	if (side->sample == NULL || side->group == NULL)
 		return false;
 	for (i = 0; i < n; i++)
 	{
-		side->groups[i].score = second ? rows[i].second : rows[i].first;
-		side->groups[i].positives = (uint32_t) i;
+		side->sample[i].score = second ? rows[i].second : rows[i].first;
+		side->sample[i].positives = (uint32_t) i;
 	}
-	churn_metrics_sort(side->groups, n);
-	side->ngroups = 0;
+	churn_metrics_sort_poll(side->sample, n, poll);
+	side->nsample = 0;
 	for (i = 0; i < n; i++)
 	{
-		double		score = side->groups[i].score;
+		double		score = side->sample[i].score;
 
-		if (side->ngroups == 0 ||
-			side->groups[side->ngroups - 1].score != score)
-			side->groups[side->ngroups++].score = score;
-		side->group[side->groups[i].positives] =
-			(uint32_t) (side->ngroups - 1);
+		if (side->nsample == 0 ||
+			side->sample[side->nsample - 1].score != score)
+			side->sample[side->nsample++].score = score;
+		side->group[side->sample[i].positives] =
+			(uint32_t) (side->nsample - 1);
 	}
 	return true;
 }
 
-/* The metric of a resample; draws is NULL for the rows themselves. */
-static double
-measure_side(Side *side, const ChurnScoredPair *rows, size_t n,
-			 const uint16_t *draws, ChurnMetricFunction metric)
+/* Counts the rows that were drawn; draws is NULL for the rows themselves. */
+static void
+count_side(ChurnPairedSide *side, const ChurnScoredPair *rows, size_t n,
+		   const uint16_t *draws)
 {
 	size_t		i;
 
-	for (i = 0; i < side->ngroups; i++)
-		side->groups[i].positives = side->groups[i].negatives = 0;
+	for (i = 0; i < side->nsample; i++)
+		side->sample[i].positives = side->sample[i].negatives = 0;
 	for (i = 0; i < n; i++)
 	{
-		ChurnScored *group = &side->groups[side->group[i]];
+		ChurnScored *group = &side->sample[side->group[i]];
 
 		if (rows[i].churned)
 			group->positives += draws != NULL ? draws[i] : 1;
 		else
 			group->negatives += draws != NULL ? draws[i] : 1;
 	}
-	return metric(side->groups, side->ngroups);
+}
+
+bool
+churn_paired_init(ChurnPairedBootstrap *bootstrap,
+				  const ChurnScoredPair *rows, size_t n, uint64_t seed,
+				  void (*poll) (void), ChurnArena *arena, ChurnError *error)
+{
+	memset(bootstrap, 0, sizeof(*bootstrap));
+	bootstrap->rows = rows;
+	bootstrap->n = n;
+	bootstrap->random = seed_random(seed);
+	if (!check_rows(n, error) ||
+		!make_side(&bootstrap->first, rows, n, false, poll, arena, error) ||
+		!make_side(&bootstrap->second, rows, n, true, poll, arena, error))
+		return false;
+	bootstrap->draws = churn_arena_array(arena, n, sizeof(uint16_t), error);
+	if (bootstrap->draws == NULL)
+		return false;
+	count_side(&bootstrap->first, rows, n, NULL);
+	count_side(&bootstrap->second, rows, n, NULL);
+	return true;
+}
+
+void
+churn_paired_draw(ChurnPairedBootstrap *bootstrap)
+{
+	draw_rows(&bootstrap->random, bootstrap->draws, bootstrap->n);
+	count_side(&bootstrap->first, bootstrap->rows, bootstrap->n,
+			   bootstrap->draws);
+	count_side(&bootstrap->second, bootstrap->rows, bootstrap->n,
+			   bootstrap->draws);
+}
+
+double
+churn_paired_difference(const ChurnPairedBootstrap *bootstrap,
+						ChurnMetricFunction metric)
+{
+	return metric(bootstrap->first.sample, bootstrap->first.nsample) -
+		metric(bootstrap->second.sample, bootstrap->second.nsample);
+}
+
+ChurnPaired
+churn_paired_result(double first, double second, double *differences,
+					size_t n)
+{
+	ChurnPaired paired;
+	size_t		larger = 0;
+	size_t		smaller = 0;
+	size_t		i;
+
+	paired.first = first;
+	paired.second = second;
+	paired.difference = first - second;
+	for (i = 0; i < n; i++)
+	{
+		larger += differences[i] > 0;
+		smaller += differences[i] < 0;
+	}
+	paired.interval = churn_bootstrap_interval(differences, n,
+											   CHURN_BOOTSTRAP_LEVEL);
+	paired.larger = paired.smaller = NAN;
+	if (paired.interval.used > 0)
+	{
+		paired.larger = (double) larger / (double) paired.interval.used;
+		paired.smaller = (double) smaller / (double) paired.interval.used;
+	}
+	return paired;
 }
 
 bool
@@ -387,37 +446,26 @@ churn_metrics_paired(const ChurnScoredPair *rows, size_t n,
 					 uint64_t seed, ChurnArena *arena, ChurnPaired *paired,
 					 ChurnError *error)
 {
-	uint64_t	random = seed_random(seed);
-	uint16_t   *draws;
-	double	   *values;
-	size_t		larger = 0;
-	Side		first;
-	Side		second;
+	ChurnPairedBootstrap bootstrap;
+	double	   *differences;
+	double		first;
+	double		second;
 	size_t		i;
 
 	if (resamples == 0)
 		resamples = churn_bootstrap_resamples(n);
-	if (!check_rows(n, error) ||
-		!make_side(&first, rows, n, false, arena, error) ||
-		!make_side(&second, rows, n, true, arena, error))
+	if (!churn_paired_init(&bootstrap, rows, n, seed, NULL, arena, error))
 		return false;
-	draws = churn_arena_array(arena, n, sizeof(uint16_t), error);
-	values = churn_arena_array(arena, resamples, sizeof(double), error);
-	if (draws == NULL || values == NULL)
+	differences = churn_arena_array(arena, resamples, sizeof(double), error);
+	if (differences == NULL)
 		return false;
-	paired->first = measure_side(&first, rows, n, NULL, metric);
-	paired->second = measure_side(&second, rows, n, NULL, metric);
-	paired->difference = paired->first - paired->second;
+	first = metric(bootstrap.first.sample, bootstrap.first.nsample);
+	second = metric(bootstrap.second.sample, bootstrap.second.nsample);
 	for (i = 0; i < resamples; i++)
 	{
-		draw_rows(&random, draws, n);
-		values[i] = measure_side(&first, rows, n, draws, metric) -
-			measure_side(&second, rows, n, draws, metric);
-		larger += values[i] > 0;
+		churn_paired_draw(&bootstrap);
+		differences[i] = churn_paired_difference(&bootstrap, metric);
 	}
-	paired->interval = churn_bootstrap_interval(values, resamples,
-												CHURN_BOOTSTRAP_LEVEL);
-	paired->larger = paired->interval.used > 0 ?
-		(double) larger / (double) paired->interval.used : NAN;
+	*paired = churn_paired_result(first, second, differences, resamples);
 	return true;
 }

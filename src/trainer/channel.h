@@ -12,6 +12,7 @@
 #include "churn/protocol.h"
 
 /* Codes of failures, as PostgreSQL names them. */
+#define CHURN_SQLSTATE_DATA					"22000"
 #define CHURN_SQLSTATE_INVALID_PARAMETER	"22023"
 #define CHURN_SQLSTATE_PROTOCOL				"08P01"
 #define CHURN_SQLSTATE_EXTERNAL				"38000"

@@ -4,7 +4,9 @@
  */
 #include "checks.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "channel.h"
 #include "checks_internal.h"
@@ -193,6 +195,34 @@ check_duplicates(const ChurnTable *table, size_t first, size_t count,
 						 "of %zu training rows, in %zu groups that are equal "
 						 "in all features, some churned and some did not",
 						 conflicting, conflicts);
+}
+
+void
+churn_checks_keys(const ChurnTable *table, const ChurnSettings *settings,
+				  uint64_t rows, ChurnIssues *issues)
+{
+	ChurnIssue	issue = {
+		.severity = CHURN_SEVERITY_NOTICE,
+		.kind = "duplicate_keys",
+		.value = NAN,
+		.rows = table->repeated_keys
+	};
+
+	if (table->repeated_keys == 0 || settings->as_of != NULL)
+		return;
+	if (strcmp(settings->duplicate_keys, "error") == 0)
+		churn_failure(CHURN_SQLSTATE_DATA,
+					  "When the champion was trained, no two rows had the "
+					  "same key.",
+					  "Mend the source or, if it is meant to be so, train "
+					  "with options => '{\"validate\": \"warn\"}'.",
+					  "%zu of %llu rows repeat the key of another",
+					  table->repeated_keys, (unsigned long long) rows);
+	if (strcmp(settings->duplicate_keys, "warning") == 0)
+		issue.severity = CHURN_SEVERITY_WARNING;
+	churn_issues_add(issues, &issue, NULL,
+					 "%zu of %llu rows repeat the key of another",
+					 table->repeated_keys, (unsigned long long) rows);
 }
 
 void

@@ -9,6 +9,15 @@
 #include "table.h"
 
 /*
+ * Looks for keys that several of the rows have which arrived, rows in all.  As
+ * the settings say, that is a FAILURE or an issue of kind "duplicate_keys".  In
+ * a panel, whose rows have days of their own, it is nothing.
+ */
+extern void churn_checks_keys(const ChurnTable *table,
+							  const ChurnSettings *settings, uint64_t rows,
+							  ChurnIssues *issues);
+
+/*
  * Looks for leaks and other faults in rows first .. first + count of the
  * table, those that are trained on, and adds what it finds.  Kinds of issues:
  *	"separates"				a column alone tells almost perfectly who churned

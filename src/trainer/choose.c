@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "baseline.h"
 #include "channel.h"
 #include "memory.h"
 
@@ -63,7 +64,8 @@ recode(const ChurnTable *table, ChurnTableColumn *column,
  * others code 0, missing.  False when the training rows are all alike.
  */
 static bool
-choose_categories(const ChurnTable *table, ChurnTableColumn *column)
+choose_categories(const ChurnTable *table, ChurnTableColumn *column,
+				  ChurnArena *arena)
 {
 	const ChurnTexts *texts = column->column->texts;
 	uint32_t   *counts = count_codes(table, column, texts->count);
@@ -90,6 +92,7 @@ choose_categories(const ChurnTable *table, ChurnTableColumn *column)
 	for (i = 0; i < n; i++)
 		new_codes[column->categories[i].hash + 1] = (uint16_t) (i + 1);
 	recode(table, column, new_codes);
+	churn_baseline_recode(column, new_codes, arena);
 	free(new_codes);
 	free(counts);
 	return true;
@@ -112,7 +115,7 @@ numbers_differ(const ChurnTable *table, const ChurnTableColumn *column)
 }
 
 void
-churn_table_choose_columns(ChurnTable *table)
+churn_table_choose_columns(ChurnTable *table, ChurnArena *arena)
 {
 	size_t		kept = 0;
 	size_t		i;
@@ -122,7 +125,8 @@ churn_table_choose_columns(ChurnTable *table)
 		ChurnTableColumn *column = &table->columns[i];
 
 		if (column->kind == CHURN_FEATURE_CATEGORY ?
-			choose_categories(table, column) : numbers_differ(table, column))
+			choose_categories(table, column, arena) :
+			numbers_differ(table, column))
 		{
 			table->columns[kept++] = *column;
 			continue;

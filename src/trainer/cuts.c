@@ -10,8 +10,8 @@
 #include "cuts.h"
 
 #include <math.h>
-#include <string.h>
 
+#include "keys.h"
 #include "memory.h"
 
 /*
@@ -19,72 +19,6 @@
  * threshold and what is missing, so that a byte holds the bin of a value.
  */
 #define MAX_BINS		254
-
-#define RADIX_BITS		11
-#define RADIX_SIZE		(1 << RADIX_BITS)
-#define RADIX_PASSES	3
-
-/* A float as a number whose unsigned order is the order of floats. */
-static inline uint32_t
-to_key(float value)
-{
-	uint32_t	bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	return (bits & UINT32_C(0x80000000)) ? ~bits : bits | UINT32_C(0x80000000);
-}
-
-static inline float
-from_key(uint32_t key)
-{
-	uint32_t	bits;
-	float		value;
-
-	bits = (key & UINT32_C(0x80000000)) ? key ^ UINT32_C(0x80000000) : ~key;
-	memcpy(&value, &bits, sizeof(value));
-	return value;
-}
-
-/*
- * Sorts n keys, from the lowest digit up, with the help of as much room
- * again.  Returns where the sorted keys are: in one or the other.
- */
-static uint32_t *
-sort_keys(uint32_t *keys, uint32_t *room, size_t n)
-{
-	static size_t counts[RADIX_PASSES][RADIX_SIZE];
-	size_t		i;
-	int			pass;
-
-	memset(counts, 0, sizeof(counts));
-	for (i = 0; i < n; i++)
-	{
-		for (pass = 0; pass < RADIX_PASSES; pass++)
-			counts[pass][(keys[i] >> (pass * RADIX_BITS)) %
-						 RADIX_SIZE]++;
-	}
-	for (pass = 0; pass < RADIX_PASSES; pass++)
-	{
-		uint32_t   *swap;
-		size_t		before = 0;
-		int			digit;
-
-		for (digit = 0; digit < RADIX_SIZE; digit++)
-		{
-			size_t		count = counts[pass][digit];
-
-			counts[pass][digit] = before;
-			before += count;
-		}
-		for (i = 0; i < n; i++)
-			room[counts[pass][(keys[i] >> (pass * RADIX_BITS)) %
-							  RADIX_SIZE]++] = keys[i];
-		swap = keys;
-		keys = room;
-		room = swap;
-	}
-	return keys;
-}
 
 /* Rows from i on that have the same key. */
 static size_t
@@ -160,11 +94,11 @@ cut_numbers(const ChurnSample *sample, const ChurnTableColumn *column,
 	for (i = 0; i < n; i++)
 	{
 		if (!isnan(values[i]))
-			room[filled++] = to_key(values[i]);
+			room[filled++] = churn_key_of(values[i]);
 	}
 	if (filled == 0)
 		return 0;
-	keys = sort_keys(room, room + n, filled);
+	keys = churn_keys_sort(room, room + n, filled);
 	ncuts = take_distinct(keys, filled, max, cuts);
 	if (ncuts > max)
 		ncuts = take_quantiles(keys, filled, max, cuts);
@@ -201,7 +135,7 @@ churn_cuts_make(const ChurnSample *sample, int max_bin, size_t *nrows)
 			cut_numbers(sample, column, max, cuts, room);
 		for (j = 0; j < *nrows; j++)
 			rows[j * table->ncolumns + i] = j >= ncuts ? NAN :
-				category ? (float) j : from_key(cuts[j]);
+				category ? (float) j : churn_key_value(cuts[j]);
 	}
 	churn_pages_free(room, nbytes);
 	return rows;

@@ -79,7 +79,7 @@ churn_array_append(ChurnValue *array, ChurnValue *value, ChurnArena *arena)
 		churn_failure_memory();
 }
 
-/* Describes a feature as the attribute "churn" has it. */
+/* Describes a feature as the attribute "churn" has it, less its baseline. */
 ChurnObject
 churn_describe_feature(const ChurnTableColumn *column, ChurnArena *arena)
 {
@@ -143,10 +143,19 @@ churn_describe_model(const ChurnSettings *settings, const ChurnTable *table,
 	churn_object_set_integer(object, "format", 1);
 	features = churn_object_set_array(object, "features");
 	for (i = 0; i < table->ncolumns; i++)
-		churn_array_append(features,
-						   churn_describe_feature(&table->columns[i],
-												  settings->arena).value,
-						   settings->arena);
+	{
+		ChurnObject feature = churn_describe_feature(&table->columns[i],
+													 settings->arena);
+
+		churn_object_set_value(feature, "baseline",
+							   churn_cells_value(&table->columns[i].baseline,
+												 settings->arena, &error));
+		churn_array_append(features, feature.value, settings->arena);
+	}
+	if (finished->score_baseline.ncells > 0)
+		churn_object_set_value(object, "score_baseline",
+							   churn_cells_value(&finished->score_baseline,
+												 settings->arena, &error));
 	churn_object_set_number(object, "threshold", finished->threshold);
 	churn_object_set_value(object, "calibration",
 						   churn_calibration_value(&finished->calibration,

@@ -39,7 +39,7 @@ extern void churn_array_append(ChurnValue *array, ChurnValue *value,
 /* Writes an object as terminated text and sets *length. */
 extern char *churn_object_write(ChurnObject object, size_t *length);
 
-/* A feature as an artifact has it. */
+/* A feature as an artifact has it, but for its baseline. */
 extern ChurnObject churn_describe_feature(const ChurnTableColumn *column,
 										  ChurnArena *arena);
 

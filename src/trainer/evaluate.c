@@ -158,11 +158,10 @@ churn_evaluate(ChurnQuality *quality, const ChurnFinished *finished,
 {
 	size_t		held_out = selection->course.folds.n;
 	size_t		tested = churn_table_rows(table, CHURN_PART_TEST);
-	size_t		room = held_out > tested ? held_out : tested;
-	float	   *margins = churn_pages_alloc(room * sizeof(float));
 
 	if (selection->plan.k == 1)
 	{
+		float	   *margins = churn_pages_alloc(held_out * sizeof(float));
 		uint8_t    *labels = churn_pages_alloc(held_out);
 		uint8_t    *folds = churn_pages_alloc(held_out);
 		size_t		n = churn_selection_margins(selection, finished->trial,
@@ -170,15 +169,13 @@ churn_evaluate(ChurnQuality *quality, const ChurnFinished *finished,
 
 		measure_margins(quality, "validation", candidate, finished, margins,
 						labels, n);
+		churn_pages_free(margins, held_out * sizeof(float));
 		churn_pages_free(labels, held_out);
 		churn_pages_free(folds, held_out);
 	}
 	if (tested > 0)
-	{
-		churn_finished_margins(finished, table, 0, tested, margins);
-		measure_margins(quality, "test", candidate, finished, margins,
-						table->labels, tested);
-	}
-	churn_pages_free(margins, room * sizeof(float));
+		measure_margins(quality, "test", candidate, finished,
+						finished->margins,
+						table->labels + table->start[CHURN_PART_TEST], tested);
 	quality->champion_pr_auc = measure_champion(table);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "baseline.h"
 #include "channel.h"
 #include "churn/explain.h"
 #include "churn/metrics.h"
@@ -145,10 +146,14 @@ choose_threshold(const ChurnSettings *settings, const float *margins,
 	return threshold;
 }
 
-/* Calibrates the model and chooses its threshold by held out rows. */
+/*
+ * Calibrates the model and chooses its threshold by held out rows.  Where there
+ * is no test part, their margins are kept: rows that the model has learned from
+ * would have scores of another distribution.
+ */
 static void
 calibrate(ChurnFinished *finished, const ChurnSelection *selection,
-		  const ChurnRows *source)
+		  const ChurnTable *table, const ChurnRows *source)
 {
 	static const int wanted[] = {
 		CHURN_CALIBRATION_NONE, CHURN_CALIBRATION_PLATT,
@@ -173,35 +178,43 @@ calibrate(ChurnFinished *finished, const ChurnSelection *selection,
 						  &finished->report);
 	finished->threshold = churn_calibrate(&finished->calibration,
 										  (float) threshold);
-	churn_pages_free(margins, n * sizeof(float));
+	if (churn_table_rows(table, CHURN_PART_TEST) == 0)
+	{
+		finished->margins = margins;
+		finished->nmargins = rows;
+	}
+	else
+		churn_pages_free(margins, n * sizeof(float));
 	churn_pages_free(labels, n);
 	churn_pages_free(folds, n);
 }
 
-/* Writes the artifact, and reads it as the extension will. */
-static void
-make_artifact(ChurnFinished *finished, const ChurnSettings *settings,
+/* Makes the artifact as a document. */
+static ChurnArtifact *
+make_document(const ChurnFinished *finished, const ChurnSettings *settings,
 			  const ChurnTable *table)
 {
-	ChurnArena *arena = settings->arena;
-	ChurnArena *scratch = create_arena();
 	ChurnError	error = {CHURN_OK, ""};
 	ChurnArtifact *artifact;
-	uint8_t    *bytes;
 
 	artifact = churn_artifact_make(churn_describe_model(settings, table,
 														finished),
 								   finished->components, finished->documents,
-								   (uint32_t) finished->ncomponents, arena,
-								   &error);
-	if (artifact == NULL ||
-		!churn_artifact_write(artifact, CHURN_ARTIFACT_UBJSON, arena, &bytes,
-							  &finished->length, &error))
-		unreadable(&error);
-	finished->bytes = bytes;
-	artifact = churn_artifact_read(bytes, finished->length, arena, &error);
+								   (uint32_t) finished->ncomponents,
+								   settings->arena, &error);
 	if (artifact == NULL)
 		unreadable(&error);
+	return artifact;
+}
+
+/* Makes model and predictor of an artifact. */
+static void
+make_predictor(ChurnFinished *finished, const ChurnArtifact *artifact,
+			   ChurnArena *arena)
+{
+	ChurnArena *scratch = create_arena();
+	ChurnError	error = {CHURN_OK, ""};
+
 	finished->model = churn_artifact_model(artifact, arena, &error);
 	if (finished->model == NULL)
 		unreadable(&error);
@@ -214,9 +227,10 @@ make_artifact(ChurnFinished *finished, const ChurnSettings *settings,
 	churn_arena_destroy(scratch);
 }
 
-void
-churn_finished_margins(const ChurnFinished *finished, const ChurnTable *table,
-					   size_t first, size_t count, float *margins)
+/* Margins of rows first .. first + count. */
+static void
+get_margins(const ChurnFinished *finished, const ChurnTable *table,
+			size_t first, size_t count, float *margins)
 {
 	size_t		batch_rows = BATCH_FLOATS / table->ncolumns;
 	size_t		bytes = batch_rows * table->ncolumns * sizeof(float);
@@ -241,6 +255,54 @@ churn_finished_margins(const ChurnFinished *finished, const ChurnTable *table,
 }
 
 /*
+ * Measures the scores of the test part, which go into the artifact, with a
+ * predictor of the artifact as it is without them.
+ */
+static void
+measure_scores(ChurnFinished *finished, const ChurnSettings *settings,
+			   const ChurnTable *table)
+{
+	size_t		n = churn_table_rows(table, CHURN_PART_TEST);
+	ChurnArena *arena = create_arena();
+
+	if (n > 0)
+	{
+		make_predictor(finished, make_document(finished, settings, table),
+					   arena);
+		finished->nmargins = n;
+		finished->margins = churn_pages_alloc(n * sizeof(float));
+		get_margins(finished, table, table->start[CHURN_PART_TEST], n,
+					finished->margins);
+		churn_pages_free(finished->workspace,
+						 churn_predictor_workspace(finished->predictor));
+	}
+	churn_baseline_scores(&finished->score_baseline, finished->margins,
+						  finished->nmargins, &finished->calibration,
+						  settings->arena);
+	churn_arena_destroy(arena);
+}
+
+/* Writes the artifact, and reads it as the extension will. */
+static void
+make_artifact(ChurnFinished *finished, const ChurnSettings *settings,
+			  const ChurnTable *table)
+{
+	ChurnArena *arena = settings->arena;
+	ChurnArtifact *artifact = make_document(finished, settings, table);
+	ChurnError	error = {CHURN_OK, ""};
+	uint8_t    *bytes;
+
+	if (!churn_artifact_write(artifact, CHURN_ARTIFACT_UBJSON, arena, &bytes,
+							  &finished->length, &error))
+		unreadable(&error);
+	finished->bytes = bytes;
+	artifact = churn_artifact_read(bytes, finished->length, arena, &error);
+	if (artifact == NULL)
+		unreadable(&error);
+	make_predictor(finished, artifact, arena);
+}
+
+/*
  * Compares the margins of some rows with those of the learners' own
  * predictors: bit by bit for a model of XGBoost, else to within rounding.
  */
@@ -261,7 +323,7 @@ check_margins(const ChurnFinished *finished, const ChurnTable *table)
 	theirs = churn_alloc(n, sizeof(float));
 	sums = churn_alloc(n, sizeof(double));
 	memset(sums, 0, n * sizeof(double));
-	churn_finished_margins(finished, table, 0, n, ours);
+	get_margins(finished, table, 0, n, ours);
 	for (i = 0; i < finished->ncomponents; i++)
 	{
 		finished->learners[i]->predict(finished->fits[i], table, 0, n, theirs);
@@ -358,8 +420,9 @@ churn_finish(ChurnFinished *finished, ChurnSelection *selection,
 {
 	memset(finished, 0, sizeof(*finished));
 	finished->trial = trial;
-	calibrate(finished, selection, rows);
+	calibrate(finished, selection, table, rows);
 	fit_members(finished, selection, table, release);
+	measure_scores(finished, selection->course.settings, table);
 	make_artifact(finished, selection->course.settings, table);
 	check_margins(finished, table);
 	measure_importance(finished, table);

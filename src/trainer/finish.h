@@ -22,6 +22,10 @@ typedef struct ChurnFinished
 	int			rounds;			/* of its first learner that has rounds, or 0 */
 	ChurnCalibration calibration;
 	ChurnCalibrationReport report;
+	float	   *margins;		/* of the test part, or of held out rows if
+								 * there is none */
+	size_t		nmargins;
+	ChurnCells	score_baseline; /* of their scores */
 	double		threshold;		/* of calibrated scores */
 	const uint8_t *bytes;		/* of the artifact */
 	size_t		length;
@@ -41,10 +45,5 @@ typedef struct ChurnFinished
 extern void churn_finish(ChurnFinished *finished, ChurnSelection *selection,
 						 const ChurnTrial *trial, ChurnTable *table,
 						 const ChurnRows *rows, bool release);
-
-/* Margins and calibrated scores of rows first .. first + count. */
-extern void churn_finished_margins(const ChurnFinished *finished,
-								   const ChurnTable *table, size_t first,
-								   size_t count, float *margins);
 
 #endif							/* CHURN_FINISH_H */

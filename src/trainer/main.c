@@ -131,6 +131,7 @@ serve(void)
 	churn_progress_phase(CHURN_PHASE_PREPARING);
 	churn_table_make(&table, &rows);
 	churn_result_check(&table);
+	churn_checks_keys(&table, &settings, rows.nrows, &issues);
 	churn_checks_run(&table, table.start[CHURN_PART_VALIDATION],
 					 table.nrows - table.start[CHURN_PART_VALIDATION],
 					 &issues);

@@ -140,16 +140,15 @@ collect_places(ChurnRows *rows)
 static void
 find_joined(ChurnOrder *order, const Place *places)
 {
-	bool		any = false;
 	size_t		i;
 
 	order->joined = churn_pages_alloc(order->nrows);
 	for (i = 1; i < order->nrows; i++)
 	{
 		order->joined[i] = places[i].mark.key == places[i - 1].mark.key;
-		any |= order->joined[i];
+		order->repeated += order->joined[i];
 	}
-	if (any)
+	if (order->repeated > 0)
 		return;
 	churn_pages_free(order->joined, order->nrows);
 	order->joined = NULL;

@@ -25,6 +25,7 @@ typedef struct ChurnOrder
 	uint8_t    *labels;			/* in the new order, as is all below */
 	uint8_t    *joined;			/* 1: of the same key as the row before; NULL
 								 * if no two rows are */
+	size_t		repeated;		/* how many are 1 in joined */
 	float	   *champion;		/* NULL unless the champion's scores came */
 	size_t		nrows;
 	size_t		start[CHURN_NPARTS + 1];	/* of each part */

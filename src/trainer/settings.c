@@ -372,6 +372,8 @@ churn_settings_read(ChurnSettings *settings, const uint8_t *json,
 	settings->split_seed = read_seed(churn_value_get(config, "split_seed"));
 	settings->has_key = read_flag(config, "has_key");
 	settings->has_champion = read_flag(config, "has_champion");
+	settings->duplicate_keys = churn_value_text(config, "duplicate_keys",
+												"notice");
 	threads = churn_value_number(config, "threads", 1);
 	settings->threads = threads >= 1 && threads <= 1024 ? (int) threads : 1;
 	settings->as_of = churn_value_get(config, "as_of");

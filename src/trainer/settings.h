@@ -57,6 +57,8 @@ typedef struct ChurnSettings
 	uint64_t	split_seed;
 	bool		has_key;
 	bool		has_champion;
+	const char *duplicate_keys; /* what they are: "error", "warning" or
+								 * "notice" */
 	int			threads;
 	ChurnValue *as_of;			/* goes into the model as it is, or NULL */
 	ChurnValue *rules;			/* given by the user, or NULL */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "baseline.h"
 #include "channel.h"
 #include "memory.h"
 
@@ -151,6 +152,7 @@ churn_table_make(ChurnTable *table, ChurnRows *rows)
 	memcpy(table->start, order.start, sizeof(table->start));
 	table->labels = order.labels;
 	table->joined = order.joined;
+	table->repeated_keys = order.repeated;
 	table->champion = order.champion;
 	check_parts(table, rows->settings);
 
@@ -164,11 +166,12 @@ churn_table_make(ChurnTable *table, ChurnRows *rows)
 	}
 	churn_pages_free(order.rows, order.nrows * sizeof(uint32_t));
 
+	churn_baseline_measure(table, rows->settings->arena);
 	churn_table_drop_duplicates(table);
 	check_parts(table, rows->settings);
 	/* rules that hold for all, or for none, are the user's choice */
 	if (rows->settings->rules == NULL)
-		churn_table_choose_columns(table);
+		churn_table_choose_columns(table, rows->settings->arena);
 	churn_table_report_columns(table, rows);
 	if (table->ncolumns == 0)
 		churn_failure(CHURN_SQLSTATE_INVALID_PARAMETER, NULL,

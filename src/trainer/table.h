@@ -5,7 +5,7 @@
 #ifndef CHURN_TABLE_H
 #define CHURN_TABLE_H
 
-#include "churn/model.h"
+#include "churn/profile.h"
 #include "order.h"
 #include "rows.h"
 
@@ -18,6 +18,7 @@ typedef struct ChurnTableColumn
 	void	   *values;			/* of all rows, in the table's order */
 	uint32_t	ncategories;
 	ChurnText  *categories;		/* in bytewise order */
+	ChurnCells	baseline;		/* of all labelled rows */
 } ChurnTableColumn;
 
 typedef struct ChurnTable
@@ -30,6 +31,7 @@ typedef struct ChurnTable
 	size_t		positives[CHURN_NPARTS];
 	uint8_t    *labels;
 	uint8_t    *joined;			/* see ChurnOrder; or NULL */
+	size_t		repeated_keys;	/* rows that arrived with another one's key */
 	float	   *champion;		/* scores, or NULL */
 	size_t		duplicates;		/* training rows that were dropped */
 } ChurnTable;
@@ -69,7 +71,7 @@ churn_table_rows(const ChurnTable *table, ChurnPart part)
  * gives categories their codes; reports on columns.
  */
 extern void churn_table_drop_duplicates(ChurnTable *table);
-extern void churn_table_choose_columns(ChurnTable *table);
+extern void churn_table_choose_columns(ChurnTable *table, ChurnArena *arena);
 extern void churn_table_report_columns(const ChurnTable *table,
 									   const ChurnRows *rows);
 

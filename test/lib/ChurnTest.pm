@@ -29,6 +29,7 @@ our @EXPORT = qw(
   another_worker
   check_predictions
   check_history
+  check_shadow
   no_signs_of_crash
   start_clients
   stop_clients
@@ -309,7 +310,7 @@ sub check_history
 	my $found = $node->safe_psql($options{database} // 'postgres', <<"SQL");
 WITH log AS (
 	SELECT *, lag(score) OVER w AS before, lag(version) OVER w AS version_before, lead(score) OVER w IS NULL AS last
-	FROM churn.prediction_log WHERE model = '$model'
+	FROM churn.prediction_log WHERE model = '$model' AND origin <> 'shadow'
 	WINDOW w AS (PARTITION BY customer_key ORDER BY scored_at)),
 raised AS (
 	SELECT customer_key, scored_at, score, previous_score FROM log WHERE score IS DISTINCT FROM previous_score),
@@ -326,6 +327,39 @@ FROM log LEFT JOIN churn.predictions p ON p.model = '$model' AND p.customer_key 
 SQL
 	return is($found, '0|0|0|0|0|0', $name)
 	  || diag('chain broken | doubled | not the last | not logged | no alert | alert doubled');
+}
+
+# A test that the challenger, which there has been since before the first change,
+# has scored each change once, at the time of the champion, and the last one of
+# each customer as the customer's row is now; and that nothing else comes of it.
+# It holds where the source's rows bring all that the model needs.
+sub check_shadow
+{
+	my ($node, $name, %options) = @_;
+	my $table = $options{table} // 'customers';
+	my $model = $options{model} // 'm';
+	my $version = $options{version};
+
+	my $found = $node->safe_psql($options{database} // 'postgres', <<"SQL");
+WITH log AS (
+	SELECT * FROM churn.prediction_log WHERE model = '$model'),
+shadow AS (
+	SELECT *, lead(scored_at) OVER w IS NULL AS last
+	FROM log WHERE origin = 'shadow' WINDOW w AS (PARTITION BY customer_key ORDER BY scored_at)),
+champion AS (
+	SELECT * FROM log WHERE origin = 'stream')
+SELECT (SELECT count(*) FROM champion l WHERE NOT EXISTS (SELECT FROM shadow s
+		WHERE s.customer_key = l.customer_key AND s.scored_at = l.scored_at AND s.lsn = l.lsn)) AS missing,
+	(SELECT count(*) FROM (SELECT FROM shadow GROUP BY customer_key, lsn HAVING count(*) > 1) d) AS doubled,
+	(SELECT count(*) FROM shadow WHERE version <> $version OR previous_score IS NOT NULL) AS strange,
+	(SELECT count(*) FROM shadow s JOIN $table c ON c.customer_id = s.customer_key
+		WHERE s.last AND s.score <> churn_score(c, '$model', $version)) AS wrong,
+	(SELECT count(*) FROM churn.predictions WHERE model = '$model' AND version = $version) AS predicted,
+	(SELECT count(*) FROM churn.alerts WHERE model = '$model' AND version = $version) AS raised,
+	(SELECT count(*) > 0 FROM shadow) AS some;
+SQL
+	return is($found, '0|0|0|0|0|0|t', $name)
+	  || diag('not scored | doubled | strange | wrong | predicted | alert | some');
 }
 
 # Starts clients that change customers, one at a time, whatever becomes of the

@@ -257,7 +257,7 @@ def kill(pid, number):
 
 class Killer(threading.Thread):
     """Kills something every few seconds, and now and then promotes the other
-    version of the model."""
+    version of the model, which leaves it to this one to be the challenger."""
 
     def __init__(self, server, options, until):
         super().__init__()
@@ -296,8 +296,9 @@ class Killer(threading.Thread):
         version = self.server.value(
             "SELECT 3 - champion FROM churn.models WHERE name = %s", MODEL)
         return version is not None and self.server.value(
-            "SELECT churn_promote(%s, %s) IS NOT NULL", MODEL,
-            version) is not None
+            "SELECT churn_promote(%s, %s) IS NOT NULL,"
+            " churn_set_challenger(%s, %s)", MODEL, version, MODEL,
+            3 - version) is not None
 
     def run(self):
         ways = [
@@ -389,6 +390,8 @@ def set_up():
         condition = f"score >= {limit!r} AND previous_score < {limit!r}"
         cursor.execute("SELECT churn_add_alert_rule(%s, %s)",
                        (MODEL, condition))
+        cursor.execute("SELECT churn_set_challenger(%s, 3 - champion)"
+                       " FROM churn.models WHERE name = %s", (MODEL, MODEL))
         cursor.execute("SELECT churn_watch(%s)", (MODEL,))
     connection.close()
     return [name for name in columns], limit

@@ -85,10 +85,11 @@ def read_states(cursor):
     return states
 
 
-def read_entries(cursor):
+def read_entries(cursor, shadow):
     cursor.execute("""SELECT customer_key, scored_at, version, score,
             previous_score, lsn::text, origin
-        FROM churn.prediction_log ORDER BY customer_key, scored_at""")
+        FROM churn.prediction_log WHERE (origin = 'shadow') = %s
+        ORDER BY customer_key, scored_at""", (shadow,))
     entries = {}
     for key, *entry in cursor:
         entries.setdefault(key, []).append(entry)
@@ -133,9 +134,52 @@ def follow(key, states, entries, faults):
         before = entry
 
 
+def check_shadow(verdict, cursor, states):
+    """What the challenger wrote: every change is scored by both, once."""
+    entries = read_entries(cursor, True)
+    faults = {"order": [], "invented": []}
+    for key, list_ in entries.items():
+        place = 0
+        known = states.get(key, [])
+        for entry in list_:
+            found = place
+            while found < len(known) and (
+                    known[found] is None
+                    or known[found][entry[1]] != entry[2]):
+                found += 1
+            if found < len(known):
+                place = found
+            else:
+                ever = any(state is not None and state[entry[1]] == entry[2]
+                           for state in known)
+                faults["order" if ever else "invented"].append(
+                    show(key, entry))
+    print(f"# {sum(map(len, entries.values()))} entries of challengers")
+    verdict.check(entries and not faults["invented"],
+                  "shadow: each score is that of a committed state",
+                  faults["invented"])
+    verdict.check(not faults["order"],
+                  "shadow: in the order in which they were committed",
+                  faults["order"])
+    cursor.execute("""SELECT customer_key, lsn::text, version, count(*)
+        FROM churn.prediction_log WHERE origin = 'shadow'
+        GROUP BY 1, 2, 3 HAVING count(*) > 1""")
+    rows = cursor.fetchall()
+    verdict.check(not rows, "shadow: no change is scored twice", rows)
+    cursor.execute("""SELECT l.customer_key, l.scored_at::text, l.version
+        FROM churn.prediction_log l WHERE l.origin = 'stream' AND 1 <>
+            (SELECT count(*) FROM churn.prediction_log s
+             WHERE s.customer_key = l.customer_key
+                 AND s.scored_at = l.scored_at AND s.lsn = l.lsn
+                 AND s.origin = 'shadow' AND s.version = 3 - l.version)""")
+    rows = cursor.fetchall()
+    verdict.check(not rows, "shadow: none is scored by the champion alone",
+                  rows)
+
+
 def check_log(verdict, cursor, predictions):
     states = read_states(cursor)
-    entries = read_entries(cursor)
+    entries = read_entries(cursor, False)
     faults = {name: [] for name in ("chain", "equal", "order", "invented",
                                     "last")}
     for key, list_ in entries.items():
@@ -155,6 +199,7 @@ def check_log(verdict, cursor, predictions):
             ("last", "the last entry is the present prediction")):
         verdict.check(not faults[name], f"log: {what}",
                       [f"{len(faults[name])} are not", *faults[name]])
+    check_shadow(verdict, cursor, states)
 
 
 def check_predictions(verdict, cursor):
@@ -201,7 +246,8 @@ def check_alerts(verdict, cursor, limit):
             l.previous_score, a.customer_key, a.raised_at::text, a.score,
             a.previous_score
         FROM (SELECT * FROM churn.prediction_log
-              WHERE score >= %(limit)s AND previous_score < %(limit)s) AS l
+              WHERE score >= %(limit)s AND previous_score < %(limit)s
+                  AND origin <> 'shadow') AS l
         FULL JOIN churn.alerts a ON a.customer_key = l.customer_key
             AND a.raised_at = l.scored_at AND a.version = l.version
             AND a.score = l.score AND a.previous_score = l.previous_score

@@ -62,10 +62,22 @@ INSERT INTO expected_functions VALUES
 	 'OUT "precision" double precision, OUT recall double precision, '
 	 'OUT threshold double precision, OUT rows bigint, OUT seconds double precision',
 	 'record', 'c', 'v', false, 'u', false, false, NULL),
+	('public', 'churn_drift',
+	 'model text, source text DEFAULT NULL::text, version integer DEFAULT NULL::integer, '
+	 'segment text DEFAULT NULL::text, stream interval DEFAULT NULL::interval',
+	 'SETOF churn.drift', 'c', 'v', false, 'u', false, true, NULL),
+	('churn', 'drift_add', 'state bytea, baseline text, described text[], model text, version integer, VARIADIC columns "any"',
+	 'bytea', 'c', 's', false, 's', false, false, NULL),
+	('public', 'churn_profile', 'baseline text, described text[], model text, version integer, VARIADIC columns "any"',
+	 'bytea', 'internal', 'i', false, 's', false, false, NULL),
+	('churn', 'drift_combine', 'state bytea, other bytea', 'bytea', 'c', 'i', true, 's', false, false, NULL),
+	('churn', 'drift_final', 'state bytea', 'bytea', 'c', 'i', true, 's', false, false, NULL),
 	('public', 'churn_promote', 'model text, version integer',
 	 'void', 'plpgsql', 'v', true, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('public', 'churn_rollback', 'model text',
 	 'integer', 'plpgsql', 'v', true, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_set_challenger', 'model text, version integer',
+	 'void', 'plpgsql', 'v', false, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('public', 'churn_drop_model', 'model text, version integer DEFAULT NULL::integer',
 	 'void', 'plpgsql', 'v', false, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('public', 'churn_export',
@@ -126,10 +138,14 @@ INSERT INTO expected_functions VALUES
 	 'integer', 'c', 'v', false, 'u', false, false, NULL),
 	('public', 'churn_drop_alert_rule', 'model text, name text',
 	 'void', 'plpgsql', 'v', true, 'u', true, false, '{"search_path=pg_catalog, pg_temp"}'),
-	('public', 'churn_take_alerts', 'n integer DEFAULT 100, model text DEFAULT NULL::text',
+	('public', 'churn_take_alerts',
+	 'n integer DEFAULT 100, model text DEFAULT NULL::text, kind text DEFAULT ''customer''::text',
 	 'SETOF churn.alerts', 'sql', 'v', false, 'u', true, true, '{"search_path=pg_catalog, pg_temp"}'),
 	('churn', 'maintain_log', 'retention interval',
 	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_validate',
+	 'model text, source text DEFAULT NULL::text, version integer DEFAULT NULL::integer',
+	 'SETOF churn.data_issues', 'c', 'v', false, 'u', false, true, NULL),
 	('public', 'churn_wait', 'timeout interval DEFAULT ''00:00:10''::interval',
 	 'boolean', 'c', 'v', true, 'u', false, false, NULL),
 	('churn', 'deploy',
@@ -137,17 +153,81 @@ INSERT INTO expected_functions VALUES
 	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('churn', 'lock_model', 'model_name text',
 	 'churn.models', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'require_fit', 'model_name text, wanted integer',
+	 'void', 'c', 'v', true, 'u', false, false, NULL),
 	('churn', 'require_version', 'model_name text, wanted integer',
 	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('churn', 'register_version',
 	 'info jsonb, artifact bytea, compiled bytea, sha256 bytea, '
 	 'OUT version integer, OUT promoted boolean, OUT reason text',
 	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'baseline', 'model text, version integer DEFAULT NULL::integer',
+	 'jsonb', 'sql', 's', false, 's', false, false, '{"search_path=pg_catalog, pg_temp"}'),
 	('public', 'churn_evaluate',
 	 'model text, source text DEFAULT NULL::text, version integer DEFAULT NULL::integer, '
 	 'label text DEFAULT NULL::text, positive text DEFAULT NULL::text, '
 	 'part text DEFAULT NULL::text, resamples integer DEFAULT NULL::integer',
 	 'TABLE(metric text, value double precision, ci_low double precision, ci_high double precision, n bigint)',
+	 'c', 'v', false, 'u', false, true, NULL),
+	('churn', 'raise_alert', 'model text, kind text, message text, version integer DEFAULT NULL::integer',
+	 'bigint', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_set_policy',
+	 'model text, action text DEFAULT ''alert''::text, schedule interval DEFAULT ''1 day''::interval, '
+	 'drift_alpha double precision DEFAULT 0.05, drift_psi double precision DEFAULT 0.01, '
+	 'drift_segment text DEFAULT NULL::text, quality_metric text DEFAULT ''pr_auc''::text, '
+	 'quality_drop double precision DEFAULT 0.05, max_age interval DEFAULT NULL::interval, '
+	 'min_rows bigint DEFAULT 500, algorithm text DEFAULT ''same''::text, '
+	 'retention interval DEFAULT ''400 days''::interval, enabled boolean DEFAULT true',
+	 'void', 'c', 'v', false, 'u', false, false, NULL),
+	('public', 'churn_drop_policy', 'model text',
+	 'void', 'c', 'v', false, 'u', false, false, NULL),
+	('churn', 'write_policy', 'policy churn.policies',
+	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_maintain', 'IN model text DEFAULT NULL::text, IN force boolean DEFAULT false',
+	 NULL, 'c', 'v', false, 'u', false, false, NULL),
+	('churn', 'train_as',
+	 'role name, trainer regprocedure, source text, label text, key text, model text, algorithm text, '
+	 'positive text, exclude text[], transform jsonb, params jsonb, options jsonb',
+	 'integer', 'c', 'v', false, 'u', false, false, NULL),
+	('churn', 'maintenance_steps', 'run bigint, about text',
+	 'jsonb', 'sql', 's', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintenance_due', 'steps jsonb, schedule interval',
+	 'boolean', 'sql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_begin', 'wanted text, forced boolean, caller name',
+	 'TABLE(model text, run_id bigint)', 'plpgsql', 'v', false, 'u', false, true, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_next', 'run bigint, about text, OUT step_id bigint, OUT step text',
+	 'record', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_validate', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_drift', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_measure', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_retrain', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_compare', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_promote', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_alert', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_purge', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_partitions', 's churn.maintenance_log',
+	 'churn.maintenance_log', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintenance_reasons', 's churn.maintenance_log',
+	 'text[]', 'sql', 's', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintenance_failure', 'run bigint, about text',
+	 'text', 'sql', 's', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_step', 'number bigint',
+	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'maintain_failed', 'number bigint, code text, error text, error_detail text, error_hint text',
+	 'void', 'plpgsql', 'v', false, 'u', false, false, '{"search_path=pg_catalog, pg_temp"}'),
+	('public', 'churn_compare',
+	 'model text, challenger integer, champion integer DEFAULT NULL::integer, '
+	 'source text DEFAULT NULL::text, resamples integer DEFAULT 1000, part text DEFAULT NULL::text',
+	 'TABLE(metric text, champion double precision, challenger double precision, difference double precision, '
+	 'ci_low double precision, ci_high double precision, p_value double precision, n bigint)',
 	 'c', 'v', false, 'u', false, true, NULL),
 	('churn', 'rank_add', 'state bytea, score double precision, churned boolean',
 	 'bytea', 'c', 'i', true, 's', false, false, NULL),
@@ -225,6 +305,9 @@ INSERT INTO expected_functions VALUES
 	 'bigint', 'c', 'v', false, 'u', false, false, NULL),
 	('public', 'churn_measure', 'model text, day date DEFAULT NULL::date',
 	 'SETOF churn.quality', 'plpgsql', 'v', false, 'u', true, true, '{"search_path=pg_catalog, pg_temp"}'),
+	('churn', 'scores_at', 'model_name text, keys text[], times timestamp with time zone[], challenger boolean',
+	 'TABLE(key text, at timestamp with time zone, shadow boolean, score double precision, version integer, scored_at timestamp with time zone)',
+	 'sql', 's', false, 'u', false, true, '{"search_path=pg_catalog, pg_temp",enable_nestloop=off}'),
 	('churn', 'estimated_quality', 'scores double precision[], threshold double precision',
 	 'TABLE(metric text, value double precision, ci_low double precision, ci_high double precision)',
 	 'c', 'i', true, 's', false, true, NULL),
@@ -361,8 +444,15 @@ SELECT lives_ok($$ PREPARE f AS SELECT churn_watch(model => 'm', relation => 'r'
 	churn_unwatch(model => 'm', relation => 'r') $$, 'watching by named arguments');
 SELECT lives_ok($$ PREPARE g AS SELECT churn_add_alert_rule(model => 'm', condition => 'c', cooldown => '1 h', name => 'n'),
 	churn_drop_alert_rule(model => 'm', name => 'n'), t.alert_id, t.rule_id, t.rule, t.model, t.customer_key, t.version,
-	t.score, t.previous_score, t.band, t.raised_at, t.lsn, t.taken_at, t.taken_by
-	FROM churn_take_alerts(n => 1, model => 'm') t $$, 'alerts by named arguments, and their columns');
+	t.score, t.previous_score, t.band, t.raised_at, t.lsn, t.taken_at, t.taken_by, t.kind, t.message
+	FROM churn_take_alerts(n => 1, model => 'm', kind => 'customer') t $$, 'alerts by named arguments, and their columns');
+SELECT lives_ok($$ PREPARE h AS SELECT churn_set_policy(model => 'm', action => 'alert', schedule => '1 day', drift_alpha => 0.05,
+	drift_psi => 0.01, drift_segment => 's', quality_metric => 'pr_auc', quality_drop => 0.05, max_age => '1 year', min_rows => 500,
+	algorithm => 'same', retention => '400 days', enabled => true), churn_drop_policy(model => 'm') $$, 'policies by named arguments');
+SELECT lives_ok($$ PREPARE i AS SELECT t.metric, t.champion, t.challenger, t.difference, t.ci_low, t.ci_high, t.p_value, t.n
+	FROM churn_compare(model => 'm', challenger => 2, champion => 1, source => 's', resamples => 1000, part => 'test') t $$,
+	'comparing by named arguments, and its columns');
+SELECT throws_ok($$ CALL churn_maintain(model => 'm', force => true) $$, '2D000', NULL, 'maintenance by named arguments, in no transaction block');
 
 --
 -- Settings: defaults, units, contexts.  They exist once the library is loaded.

@@ -29,7 +29,7 @@ CREATE TEMP VIEW churn_functions AS
 
 -- score_columns() and margin_columns() are what the planner makes of a score;
 -- progress() serves a view that shows a role its own trainings only, once the
--- view is granted; stream() one that counts; score_support() cannot be called from SQL; nor can what the
+-- view is granted; stream() one that counts; churn_profile() is called as whoever reads the rows for churn_drift(); score_support() cannot be called from SQL; nor can what the
 -- aggregates are made of, be it granted
 SELECT set_eq($$ SELECT schema, name FROM churn_functions f
 	WHERE has_function_privilege('regress_churn_nobody', oid, 'EXECUTE')
@@ -41,6 +41,7 @@ SELECT set_eq($$ SELECT schema, name FROM churn_functions f
 	('public', 'churn_pr_auc'), ('public', 'churn_roc_auc'), ('public', 'churn_lift'),
 	('public', 'churn_log_loss'), ('public', 'churn_brier'), ('public', 'churn_ece'),
 	('public', 'churn_f1'), ('public', 'churn_precision'), ('public', 'churn_recall'),
+	('public', 'churn_profile'),
 	('public', 'churn_estimated_pr_auc'), ('public', 'churn_estimated_roc_auc'),
 	('public', 'churn_estimated_log_loss'), ('public', 'churn_estimated_brier'), ('public', 'churn_estimated_f1'),
 	('public', 'churn_estimated_precision'), ('public', 'churn_estimated_recall'),
@@ -96,11 +97,12 @@ SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the
 	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
 SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
 SELECT throws_ok('SELECT * FROM churn.' || t, '42501', NULL, 'may not read churn.' || t)
-	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,watches,rescans,stream_position,prediction_log,errors,alert_rules,alerts,training_progress,stream_status,outcomes,quality,measured_days,drift,policies,model_health}'::text[]) t;
+	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,drift,watches,rescans,stream_position,prediction_log,profiles,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status,at_risk,outcomes,quality,measured_days,model_health}'::text[]) t;
 SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARRAY[
 	$$SELECT churn_train('customers', 'x', algorithm => 'xgboost', options => '{"folds": 0}')$$,
 	$$SELECT churn_rescore('m')$$,
 	$$SELECT churn_wait('0')$$,
+	$$SELECT churn_validate('m')$$,
 	$$SELECT churn_watch('m')$$,
 	$$SELECT churn_unwatch('m')$$,
 	$$SELECT churn_add_alert_rule('m', 'true')$$,
@@ -109,6 +111,7 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$SELECT churn.maintain_log('1 day')$$,
 	$$SELECT churn_record_outcomes('m', 'VALUES (1, true)', 'column2', 'column1')$$,
 	$$SELECT * FROM churn_measure('m')$$,
+	$$SELECT churn.scores_at('m', '{}', '{}', false)$$,
 	$$SELECT churn.estimated_quality('{0.5}', 0.5)$$,
 	$$SELECT churn.realised_quality('{0.5}', '{t}', 0.5)$$,
 	$$SELECT churn.concept_drift('{0.5}', '{t}', 0.01, NULL, NULL, NULL, NULL)$$,
@@ -117,8 +120,17 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$SELECT churn.test_concept('m', 1, '(,)')$$,
 	$$SELECT churn.measure_concept('m', '2024-01-01')$$,
 	$$SELECT churn.changed_days('m')$$,
+	$$SELECT churn_drift('m')$$,
+	$$SELECT churn.raise_alert('m', 'drift', 'x')$$,
+	$$SELECT churn_compare('m', 1)$$,
+	$$SELECT churn_set_policy('m')$$,
+	$$SELECT churn_drop_policy('m')$$,
+	$$CALL churn_maintain()$$,
+	$$SELECT churn.train_as('postgres', 'now()'::regprocedure, 's', 'l', 'k', 'm', 'a', 'p', '{}', '{}', '{}', '{}')$$,
+	$$SELECT churn.maintain_step(1)$$,
 	$$SELECT churn_promote('m', 1)$$,
 	$$SELECT churn_rollback('m')$$,
+	$$SELECT churn_set_challenger('m', 1)$$,
 	$$SELECT churn_drop_model('m')$$,
 	$$SELECT churn_export('m')$$,
 	$$SELECT churn_sql('m')$$,
@@ -126,7 +138,9 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$SELECT churn.deploy('m', 1, 'x')$$,
 	$$SELECT churn.lock_model('m')$$,
 	$$SELECT churn.require_version('m', 1)$$,
+	$$SELECT churn.require_fit('m', 1)$$,
 	$$SELECT churn.register_version('{}', '', '', '')$$,
+	$$SELECT churn.baseline('m')$$,
 	$$SET churn.trainer = '/bin/true'$$,
 	$$SET churn.training_memory = 0$$]) AS command;
 SELECT lives_ok($$ SET LOCAL churn.default_model = 'm' $$, 'may choose a default model');

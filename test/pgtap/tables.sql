@@ -20,12 +20,12 @@ CREATE TEMP VIEW churn_relations AS
 -- Which relations there are
 --
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
-	'deployments', 'predictions', 'data_issues', 'watches', 'rescans', 'stream_position', 'prediction_log',
-	'errors', 'alert_rules', 'alerts', 'outcomes', 'quality', 'measured_days', 'drift', 'policies'], 'the tables of schema churn');
-SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status', 'model_health'], 'the views of schema churn');
+	'deployments', 'predictions', 'outcomes', 'quality', 'measured_days', 'data_issues', 'drift', 'watches', 'rescans', 'stream_position', 'prediction_log',
+	'profiles', 'errors', 'alert_rules', 'alerts', 'policies', 'maintenance_log'], 'the tables of schema churn');
+SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status', 'at_risk', 'model_health'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
-	'data_issues_issue_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq',
-	'drift_check_id_seq'], 'the sequences of schema churn');
+	'data_issues_issue_id_seq', 'drift_check_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq', 'maintenance_log_step_id_seq'],
+	'the sequences of schema churn');
 SELECT set_eq($$ SELECT relname FROM churn_relations WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') $$,
 	$$ SELECT relname FROM pg_class WHERE relnamespace = 'churn'::regnamespace
 		AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f') $$,
@@ -45,9 +45,9 @@ INSERT INTO expected_columns VALUES
 	 'train_rows bigint, train_positives bigint, validation_rows bigint, validation_positives bigint, '
 	 'test_rows bigint, test_positives bigint, duplicates_dropped bigint, rows_without_label bigint, '
 	 'rounds integer, seed bigint, data_fingerprint text, snapshot_lsn pg_lsn, snapshot pg_snapshot, '
-	 'library_versions jsonb, champion_pr_auc double precision, calibration text, truncated boolean, trainer_peak_memory bigint, trained_by name!, '
+	 'library_versions jsonb, champion_pr_auc double precision, calibration text, truncated boolean, expectations jsonb, trainer_peak_memory bigint, trained_by name!, '
 	 'started_at timestamp with time zone!, finished_at timestamp with time zone!, seconds double precision!, '
-	 'artifact bytea!, compiled bytea!'),
+	 'score_baseline jsonb, artifact bytea!, compiled bytea!'),
 	('features', 'model text!, version integer!, position integer!, name text!, kind text!, type text, '
 	 'categories text[], transform text, baseline jsonb, importance double precision, mean_abs_shap double precision'),
 	('metrics', 'model text!, version integer!, dataset text!, metric text!, candidate text!, value double precision, '
@@ -62,6 +62,9 @@ INSERT INTO expected_columns VALUES
 	('data_issues', 'issue_id bigint!, model text!, version integer, found_at timestamp with time zone!, '
 	 'source text!, relation text, severity text!, kind text!, feature text, other_feature text, statistic text, '
 	 'value double precision, rows bigint, examples text[], message text!, detail text'),
+	('drift', 'check_id bigint!, model text!, version integer!, checked_at timestamp with time zone!, checked_window tstzrange!, '
+	 'source text!, segment text, segment_value text, rows bigint!, feature text!, statistic text!, value double precision, '
+	 'threshold double precision, p_value double precision, drifted boolean'),
 	('watches', 'model text!, relation text!, key text!, related boolean!, deletes boolean!, reasons integer!, '
 	 'watched_by name!, home text!, created_at timestamp with time zone!'),
 	('rescans', 'model text!, pending text, requests bigint!, version integer, day date, tables oid[], error text, '
@@ -70,15 +73,14 @@ INSERT INTO expected_columns VALUES
 	('prediction_log', 'customer_key text!, model text!, version integer!, score double precision!, '
 	 'previous_score double precision, band text!, features real[], scored_at timestamp with time zone!, '
 	 'lsn pg_lsn, origin text!'),
+	('profiles', 'model text!, version integer!, window_start timestamp with time zone!, '
+	 'window_end timestamp with time zone!, rows bigint!, updated_at timestamp with time zone!, profile bytea!'),
 	('outcomes', 'model text!, customer_key text!, observed_at timestamp with time zone!, churned boolean, status text!, '
 	 'score double precision, version integer, scored_at timestamp with time zone, challenger_score double precision, '
 	 'challenger_version integer, recorded_at timestamp with time zone!'),
 	('quality', 'model text!, version integer!, day date!, role text!, basis text!, metric text!, value double precision, '
 	 'ci_low double precision, ci_high double precision, n bigint!'),
 	('measured_days', 'model text!, day date!, pending boolean!, estimated_at timestamp with time zone'),
-	('drift', 'check_id bigint!, model text!, version integer!, checked_at timestamp with time zone!, checked_window tstzrange!, '
-	 'source text!, segment text, segment_value text, rows bigint!, feature text!, statistic text!, value double precision, '
-	 'threshold double precision, p_value double precision, drifted boolean'),
 	('model_health', 'model text, day date, version integer, predictions bigint, mean_score double precision, '
 	 'estimated_pr_auc double precision, estimated_roc_auc double precision, estimated_f1 double precision, '
 	 'estimated_brier double precision, estimated_log_loss double precision, outcomes bigint, outcomes_version integer, '
@@ -93,9 +95,14 @@ INSERT INTO expected_columns VALUES
 	 'customer_key text, lsn pg_lsn, sqlstate text, message text!, detail text, hint text'),
 	('alert_rules', 'rule_id integer!, name text!, model text!, condition text!, cooldown interval!, '
 	 'created_by name!, created_at timestamp with time zone!'),
-	('alerts', 'alert_id bigint!, rule_id integer!, rule text!, model text!, customer_key text!, version integer!, '
-	 'score double precision!, previous_score double precision, band text!, raised_at timestamp with time zone!, '
-	 'lsn pg_lsn, taken_at timestamp with time zone, taken_by name');
+	('alerts', 'alert_id bigint!, kind text!, rule_id integer, rule text, model text, customer_key text, version integer, '
+	 'score double precision, previous_score double precision, band text, message text, raised_at timestamp with time zone!, '
+	 'lsn pg_lsn, taken_at timestamp with time zone, taken_by name'),
+	('policies', 'model text!, action text!, schedule interval!, drift_alpha double precision!, drift_psi double precision!, '
+	 'drift_segment text, quality_metric text!, quality_drop double precision!, max_age interval, min_rows bigint!, '
+	 'algorithm text!, retention interval!, enabled boolean!, set_by name!, set_at timestamp with time zone!'),
+	('maintenance_log', 'run_id bigint!, step_id bigint!, model text, step text!, state text!, '
+	 'started_at timestamp with time zone!, finished_at timestamp with time zone, version integer, message text, detail jsonb');
 SELECT is(
 	(SELECT string_agg(format('%s %s%s', attname, format_type(atttypid, atttypmod),
 							  CASE WHEN attnotnull THEN '!' END), ', ' ORDER BY attnum)
@@ -127,18 +134,20 @@ SELECT col_is_pk('churn', 'deployments', 'deployment_id', 'key of deployments');
 SELECT col_is_pk('churn', 'predictions', ARRAY['customer_key', 'model'],
 	'key of predictions begins with the customer''s');
 SELECT col_is_pk('churn', 'data_issues', 'issue_id', 'key of data_issues');
+SELECT col_is_pk('churn', 'drift', ARRAY['check_id', 'feature', 'statistic'], 'key of drift');
 SELECT col_is_pk('churn', 'outcomes', ARRAY['model', 'customer_key', 'observed_at'], 'key of outcomes');
 SELECT col_is_pk('churn', 'quality', ARRAY['model', 'version', 'day', 'role', 'basis', 'metric'], 'key of quality');
 SELECT col_is_pk('churn', 'measured_days', ARRAY['model', 'day'], 'key of measured_days');
-SELECT col_is_pk('churn', 'drift', ARRAY['check_id', 'feature', 'statistic'], 'key of drift');
-SELECT col_is_pk('churn', 'policies', 'model', 'key of policies');
 SELECT col_is_pk('churn', 'watches', ARRAY['model', 'relation'], 'key of watches');
 SELECT col_is_pk('churn', 'rescans', 'model', 'key of rescans');
 SELECT col_is_pk('churn', 'stream_position', 'slot', 'key of stream_position');
+SELECT col_is_pk('churn', 'profiles', ARRAY['model', 'version', 'window_start'], 'key of profiles');
 SELECT col_is_pk('churn', 'errors', 'error_id', 'key of errors');
 SELECT col_is_pk('churn', 'alert_rules', 'rule_id', 'key of alert_rules');
 SELECT col_is_unique('churn', 'alert_rules', ARRAY['model', 'name'], 'names of alert rules are unique in a model');
 SELECT col_is_pk('churn', 'alerts', 'alert_id', 'key of alerts');
+SELECT col_is_pk('churn', 'policies', 'model', 'key of policies');
+SELECT col_is_pk('churn', 'maintenance_log', 'step_id', 'key of maintenance_log');
 SELECT is((SELECT pg_get_partkeydef(oid) FROM pg_class WHERE oid = 'churn.prediction_log'::regclass),
 	'RANGE (scored_at)', 'the log is partitioned by time');
 SELECT is_empty($$ SELECT conname FROM pg_constraint
@@ -160,8 +169,9 @@ SELECT is((SELECT count(*) FROM pg_attribute
 										 ('churn.data_issues'::regclass, 'issue_id'),
 										 ('churn.errors'::regclass, 'error_id'),
 										 ('churn.alert_rules'::regclass, 'rule_id'),
-										 ('churn.alerts'::regclass, 'alert_id'))
-			   AND attidentity = 'a'), 6::bigint, 'numbers are given by the server alone');
+										 ('churn.alerts'::regclass, 'alert_id'),
+										 ('churn.maintenance_log'::regclass, 'step_id'))
+			   AND attidentity = 'a'), 7::bigint, 'numbers are given by the server alone');
 
 --
 -- pg_dump carries all state: the rows of each table and the position of each
@@ -240,11 +250,47 @@ SELECT lives_ok($$ INSERT INTO churn.alert_rules (name, model, condition, cooldo
 	VALUES ('r', 'a', 'true', '0', 'x'), ('r', 'b', 'true', '0', 'x') $$, 'alert rules');
 SELECT throws_ok($$ INSERT INTO churn.alert_rules (name, model, condition, cooldown, created_by)
 	VALUES ('r', 'a', 'true', '0', 'x') $$, '23505', NULL, 'a name is used once in a model');
+INSERT INTO churn.drift (model, version, checked_at, checked_window, source, rows, feature, statistic)
+	SELECT 'a', n, now(), 'empty', 's', 1, '(concept)', 'calibration_z' FROM generate_series(1, 2) AS n;
+SELECT is(count(DISTINCT check_id), 2::bigint, 'checks are numbered') FROM churn.drift WHERE model = 'a';
 INSERT INTO churn.watches (model, relation, key, related, deletes, reasons, watched_by, home)
 	VALUES ('a', 't', 'k', false, true, 0, 'x', 'elsewhere'), ('b', 't', 'k', false, true, 0, 'x', 'elsewhere');
 INSERT INTO churn.rescans (model) VALUES ('a'), ('b');
-INSERT INTO churn.alerts (rule_id, rule, model, customer_key, version, score, band, raised_at)
-	VALUES (1, 'r', 'a', '1', 1, 0.5, 'low', now());
+SELECT lives_ok($$ INSERT INTO churn.alerts (rule_id, rule, model, customer_key, version, score, band, raised_at)
+	VALUES (1, 'r', 'a', '1', 1, 0.5, 'low', now()) $$, 'an alert about a customer');
+SELECT throws_ok(format('INSERT INTO churn.alerts (rule_id, rule, model, customer_key, version, score, band)
+	SELECT %s FROM (SELECT 1 AS rule_id, ''r'' AS rule, ''a'' AS model, ''1'' AS customer_key, 1 AS version, 0.5 AS score, ''low'' AS band) x',
+	(SELECT string_agg(CASE WHEN c = missing THEN 'NULL' ELSE c END, ', ' ORDER BY n)
+		FROM unnest('{rule_id,rule,model,customer_key,version,score,band}'::text[]) WITH ORDINALITY AS u (c, n))),
+	'23514', NULL, format('which has a %s', missing))
+	FROM unnest('{rule_id,rule,model,customer_key,version,score,band}'::text[]) AS missing;
+SELECT lives_ok($$ INSERT INTO churn.alerts (kind, model, message) SELECT k, 'a', 'm'
+	FROM unnest('{drift,quality,data,maintenance}'::text[]) k $$, 'alerts about a model');
+SELECT lives_ok($$ INSERT INTO churn.alerts (kind, message) VALUES ('maintenance', 'm') $$, 'or about none');
+SELECT throws_ok($$ INSERT INTO churn.alerts (kind, model) VALUES ('drift', 'a') $$, '23514', NULL, 'which have a message');
+SELECT throws_ok($$ INSERT INTO churn.alerts (kind, model, message) VALUES ('other', 'a', 'm') $$, '23514', NULL, 'and no other kind');
+SELECT isnt(churn.raise_alert('a', 'drift', 'm', 1), NULL, 'an alert is raised');
+SELECT set_eq($$ SELECT kind, model, version, message FROM churn_take_alerts(kind => 'drift') $$,
+	$$ VALUES ('drift', 'a', NULL::int, 'm'), ('drift', 'a', 1, 'm') $$, 'and taken by its kind');
+SELECT set_eq($$ SELECT kind FROM churn_take_alerts(kind => NULL) $$,
+	ARRAY['customer', 'quality', 'data', 'maintenance'], 'or whatever its kind');
+
+PREPARE add_policy (text, text, text) AS
+	INSERT INTO churn.policies (model, action, schedule, drift_alpha, drift_psi, quality_metric, quality_drop, min_rows,
+		algorithm, retention, enabled, set_by)
+	VALUES ($1, $2, '1 day', 0.05, 0.01, 'pr_auc', 0.05, 500, $3, '1 year', true, current_user);
+SELECT lives_ok($$ EXECUTE add_policy('a', 'alert', 'same') $$, 'a policy');
+SELECT lives_ok($$ EXECUTE add_policy('b', 'retrain_and_promote', 'auto') $$, 'another');
+SELECT throws_ok($$ EXECUTE add_policy('a', 'alert', 'same') $$, '23505', NULL, 'a model has one');
+SELECT throws_ok($$ EXECUTE add_policy('c', 'promote', 'same') $$, '23514', NULL, 'with one of three actions');
+SELECT throws_ok($$ EXECUTE add_policy('c', 'alert', 'xgboost') $$, '23514', NULL, 'and one of two algorithms');
+PREPARE add_step (text, text, text) AS INSERT INTO churn.maintenance_log (run_id, model, step, state) VALUES (1, $1, $2, $3);
+SELECT lives_ok(format('EXECUTE add_step(''a'', %L, ''done'')', step), format('step %s', step))
+	FROM unnest('{validate,drift,measure,retrain,compare,promote,alert,purge,partitions}'::text[]) AS step;
+SELECT lives_ok(format('EXECUTE add_step(''b'', ''drift'', %L)', state), format('state %s', state))
+	FROM unnest('{running,done,failed,skipped}'::text[]) AS state;
+SELECT throws_ok($$ EXECUTE add_step('a', 'rest', 'done') $$, '23514', NULL, 'no other step');
+SELECT throws_ok($$ EXECUTE add_step('a', 'drift', 'open') $$, '23514', NULL, 'no other state');
 
 PREPARE add_outcome (boolean, text, text) AS INSERT INTO churn.outcomes (model, customer_key, observed_at, churned, status, recorded_at)
 	VALUES ('a', $3, '2024-01-01', $1, $2, now());
@@ -261,8 +307,6 @@ SELECT lives_ok(format('EXECUTE add_quality(%s, %L, %L)', v, r, b), format('qual
 SELECT throws_ok($$ EXECUTE add_quality(1, 'guest', 'realised') $$, '23514', NULL, 'of nobody else');
 SELECT throws_ok($$ EXECUTE add_quality(1, 'champion', 'guessed') $$, '23514', NULL, 'and not from nothing');
 INSERT INTO churn.measured_days (model, day, pending) VALUES ('a', '2024-01-01', true), ('b', '2024-01-01', true);
-INSERT INTO churn.drift (model, version, checked_at, checked_window, source, rows, feature, statistic)
-	SELECT 'a', n, now(), '(,)', 'x', 1, '(concept)', 'calibration_z' FROM generate_series(1, 2) n;
 
 -- all that belongs to a version or a model goes with it, and nothing else
 SELECT lives_ok($$ EXECUTE add_version('a', 2, 'import', 10) $$, 'another version');
@@ -270,6 +314,9 @@ INSERT INTO churn.features (model, version, position, name, kind) VALUES ('a', 2
 INSERT INTO churn.metrics (model, version, dataset, metric) VALUES ('a', 2, 'test', 'pr_auc');
 INSERT INTO churn.candidates (model, version, candidate, rank, algorithm, chosen, reason)
 	SELECT 'a', n, 'xgboost', 1, 'xgboost', true, 'only' FROM generate_series(1, 2) AS n;
+INSERT INTO churn.profiles (model, version, window_start, window_end, rows, updated_at, profile)
+	SELECT 'a', n, now(), now(), 0, now(), '' FROM generate_series(1, 2) AS n;
+UPDATE churn.models SET challenger = 2 WHERE name = 'a';
 PREPARE rows_of (text) AS
 	SELECT 'versions', version FROM churn.model_versions WHERE model = $1
 	UNION ALL SELECT 'features', version FROM churn.features WHERE model = $1
@@ -277,22 +324,26 @@ PREPARE rows_of (text) AS
 	UNION ALL SELECT 'candidates', version FROM churn.candidates WHERE model = $1
 	UNION ALL SELECT 'deployments', version FROM churn.deployments WHERE model = $1
 	UNION ALL SELECT 'predictions', version FROM churn.predictions WHERE model = $1
-	UNION ALL SELECT 'quality', version FROM churn.quality WHERE model = $1
+	UNION ALL SELECT 'data_issues', version FROM churn.data_issues WHERE model = $1
 	UNION ALL SELECT 'drift', version FROM churn.drift WHERE model = $1
+	UNION ALL SELECT 'quality', version FROM churn.quality WHERE model = $1
 	UNION ALL SELECT 'outcomes', NULL FROM churn.outcomes WHERE model = $1
 	UNION ALL SELECT 'measured_days', NULL FROM churn.measured_days WHERE model = $1
-	UNION ALL SELECT 'data_issues', version FROM churn.data_issues WHERE model = $1;
+	UNION ALL SELECT 'profiles', version FROM churn.profiles WHERE model = $1;
 SELECT lives_ok($$ SELECT churn_drop_model('a', 2) $$, 'a version is dropped');
 SELECT set_eq($$ EXECUTE rows_of('a') $$, $$ VALUES ('versions', 1), ('features', 1), ('metrics', 1),
-	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1),
-	('quality', 1), ('drift', 1), ('outcomes', NULL), ('measured_days', NULL) $$, 'its rows are gone, those of the other version stay');
+	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1), ('drift', 1), ('profiles', 1),
+	('quality', 1), ('outcomes', NULL), ('measured_days', NULL) $$, 'its rows are gone, those of the other version stay');
+SELECT is(challenger, NULL, 'it is no challenger any more') FROM churn.models WHERE name = 'a';
 SELECT lives_ok($$ SELECT churn_drop_model('a') $$, 'the model is dropped');
 SELECT is_empty($$ EXECUTE rows_of('a') $$, 'and all of its rows are gone');
 SELECT set_eq('SELECT name FROM churn.models', ARRAY['b'], 'so is the model itself; another stays');
 SELECT isnt_empty($$ SELECT FROM churn.deployments WHERE model = 'b' $$, 'the other''s deployments stay');
 SELECT set_eq($$ SELECT model FROM churn.watches UNION ALL SELECT model FROM churn.rescans
 	UNION ALL SELECT model FROM churn.measured_days
-	UNION ALL SELECT model FROM churn.alert_rules $$, ARRAY['b'], 'watches and alert rules go, too, of that model');
+	UNION ALL SELECT model FROM churn.alert_rules UNION ALL SELECT model FROM churn.policies
+	UNION ALL SELECT model FROM churn.maintenance_log $$, ARRAY['b'],
+	'watches, alert rules, policy and history of maintenance go, too, of that model');
 SELECT isnt_empty($$ SELECT FROM churn.alerts WHERE model = 'a' $$, 'alerts are history');
 
 
@@ -316,6 +367,20 @@ SELECT results_eq($$ SELECT model, version, source, relation, severity, kind, fe
 	'they are stored in order');
 SELECT lives_ok($$ EXECUTE register('issues', '{}') $$, 'a version of which nothing is said');
 SELECT is(count(*), 2::bigint, 'has none') FROM churn.data_issues WHERE model = 'issues';
+SELECT is(array_agg(expectations ORDER BY version), '{NULL,NULL}', 'nor what to expect of a source')
+	FROM churn.model_versions WHERE model = 'issues';
+
+--
+-- Who is at risk
+--
+INSERT INTO churn.predictions (customer_key, model, version, score, previous_score, band, reasons, scored_at, origin) VALUES
+	('c1', 'issues', 1, 0.3, 0.25, 'medium', NULL, now(), 'batch'), ('c2', 'issues', 2, 0.9, NULL, 'high', '{because}', now(), 'stream'),
+	('c3', 'issues', 99, 0.6, 0.6, 'high', NULL, now(), 'stream'), ('c4', 'issues', 1, 0.1, 0.9, 'low', NULL, now(), 'stream'),
+	('c5', 'another', 1, 0.7, NULL, 'high', NULL, now(), 'stream');
+SELECT results_eq($$ SELECT customer_key, score, band, reasons, round(change::numeric, 6), threshold, version FROM churn.at_risk WHERE model = 'issues' $$,
+	$$ VALUES ('c2', 0.9::double precision, 'high', '{because}'::text[], NULL::numeric, 0.5::double precision, 2),
+		('c3', 0.6, 'high', NULL, 0, NULL, 99), ('c1', 0.3, 'medium', NULL, 0.05, 0.5, 1) $$,
+	'customers at risk, the highest scores first, also of a version that is gone');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -34,15 +34,22 @@ SELECT churn_train('customers', 'churn', model => 'owned', params => '{"rounds":
 	transform => '{"per_month": "total_charges / nullif(tenure, 0)", "terms": "contract || payment_method"}');
 RESET ROLE;
 SELECT churn_rescore(name) FROM churn.models WHERE key IS NOT NULL ORDER BY name;
+SELECT count(*) FROM churn_drift('m');
+SELECT churn_set_policy('m', 'retrain', '6 hours', max_age => '90 days');
+INSERT INTO churn.maintenance_log (run_id, model, step, state) VALUES (1, 'm', 'validate', 'running');
+SELECT churn.raise_alert('m', 'maintenance', 'told');
 SQL
 
 # All that there is to know of the registry, and of who may what.
 my @facts = (
 	[ 'tables', join(' UNION ALL ', map { "SELECT '$_', md5(string_agg(t::text, E'\n' ORDER BY t::text)), count(*) FROM churn.$_ t" }
-			qw(models model_versions features metrics deployments predictions data_issues)) ],
+			qw(models model_versions features metrics deployments predictions data_issues drift policies maintenance_log alerts)) ],
 	[ 'sequences', q{SELECT last_value, is_called FROM churn.models_model_id_seq UNION ALL
 		SELECT last_value, is_called FROM churn.deployments_deployment_id_seq UNION ALL
-		SELECT last_value, is_called FROM churn.data_issues_issue_id_seq} ],
+		SELECT last_value, is_called FROM churn.data_issues_issue_id_seq UNION ALL
+		SELECT last_value, is_called FROM churn.maintenance_log_step_id_seq UNION ALL
+		SELECT last_value, is_called FROM churn.drift_check_id_seq UNION ALL
+		SELECT last_value, is_called FROM churn.alerts_alert_id_seq} ],
 	[ 'privileges', q{SELECT p.oid::regprocedure, p.proacl FROM pg_proc p WHERE p.proname ~ '^churn_' ORDER BY 1} ],
 	[ 'privileges on tables', q{SELECT oid::regclass, relacl FROM pg_class WHERE relnamespace = 'churn'::regnamespace ORDER BY 1} ],
 	[ 'members of the extension', q{SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend

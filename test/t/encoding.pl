@@ -78,6 +78,11 @@ SQL
 	is(run_sql($database, qq{SELECT count(*) FROM "$column" c JOIN (SELECT * FROM "$column" OFFSET 0) d USING (id)
 		WHERE churn_margin(c, '$column') = churn_margin(d, '$column')}), 3000, "$database: both ways to pass a row agree");
 	is(run_sql($database, qq{SELECT churn_rescore('$column')}), 3000, "$database: rescored");
+	is(run_sql($database, qq{SELECT feature, value, drifted FROM churn_drift('$column') WHERE feature = '$column' AND statistic = 'psi'}),
+		"$column|0|f", "$database: no drift of what it was trained on");
+	is(run_sql($database, qq{SELECT segment, rows FROM churn_drift('$column', segment => '$column')
+		WHERE feature = '$column' AND statistic = 'unseen_share' AND value = 0 AND segment_value = '$gone'}), "$column|1000",
+		"$database: nor of a segment's categories");
 	is(run_sql($database, qq{SELECT version FROM churn_import('copy', churn_export('$column', format => 'json'))}), 1,
 		"$database: imports what it exported");
 	is(margins($database, 'copy'), margins($database, $column), "$database: which scores the same");

@@ -209,6 +209,49 @@ test_limits(void)
 	churn_arena_destroy(arena);
 }
 
+/*
+ * Drawing step by step gives what churn_metrics_paired() gave, several metrics
+ * on the same resamples, and the sides change places with their scores.
+ */
+static void
+test_paired_steps(ChurnArena *arena, const ChurnPaired *expected)
+{
+	static ChurnScoredPair turned[MAX_ROWS];
+	ChurnPairedBootstrap bootstrap;
+	ChurnPaired paired;
+	ChurnError	error;
+	double		differences[300];
+	double		rows_drawn = 0;
+	size_t		i;
+
+	for (i = 0; i < MAX_ROWS; i++)
+	{
+		turned[i].first = pairs[i].second;
+		turned[i].second = pairs[i].first;
+		turned[i].churned = pairs[i].churned;
+	}
+	ok(churn_paired_init(&bootstrap, turned, MAX_ROWS, 1, NULL, arena,
+						 &error), "steps");
+	for (i = 0; i < 300; i++)
+	{
+		churn_paired_draw(&bootstrap);
+		differences[i] = churn_paired_difference(&bootstrap,
+												 churn_metrics_roc_auc);
+	}
+	for (i = 0; i < bootstrap.second.nsample; i++)
+		rows_drawn += bootstrap.second.sample[i].positives +
+			bootstrap.second.sample[i].negatives;
+	ok(rows_drawn == MAX_ROWS, "a resample has as many rows");
+	paired = churn_paired_result(expected->second, expected->first,
+								 differences, 300);
+	ok(paired.difference == -expected->difference &&
+	   paired.smaller == expected->larger &&
+	   paired.larger == expected->smaller &&
+	   fabs(paired.interval.low + expected->interval.high) < 1e-12 &&
+	   fabs(paired.interval.high + expected->interval.low) < 1e-12,
+	   "the sides change places");
+}
+
 /* Two scores of the same rows, the second with noise added. */
 static void
 test_paired(void)
@@ -243,15 +286,17 @@ test_paired(void)
 	   (alone.high - alone.low) / 2,
 	   "whose interval is narrower (%.5f) than that of a score (%.5f)",
 	   paired.interval.high - paired.interval.low, alone.high - alone.low);
-	ok(paired.interval.low > 0 && paired.larger > 0.99,
-	   "noise makes a score worse for certain");
+	ok(paired.interval.low > 0 && paired.larger > 0.99 &&
+	   paired.smaller < 0.01, "noise makes a score worse for certain");
+	test_paired_steps(arena, &paired);
 
 	for (i = 0; i < MAX_ROWS; i++)
 		pairs[i].second = pairs[i].first;
 	churn_metrics_paired(pairs, MAX_ROWS, churn_metrics_pr_auc, 50, 1, arena,
 						 &paired, &error);
 	ok(paired.difference == 0 && paired.interval.low == 0 &&
-	   paired.interval.high == 0 && paired.larger == 0,
+	   paired.interval.high == 0 && paired.larger == 0 &&
+	   paired.smaller == 0,
 	   "equal scores do not differ");
 	churn_arena_destroy(arena);
 }

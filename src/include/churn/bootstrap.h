@@ -93,11 +93,55 @@ typedef struct ChurnPaired
 	double		difference;		/* first - second */
 	ChurnInterval interval;		/* of the difference */
 	double		larger;			/* share of resamples where first > second */
+	double		smaller;		/* where first < second */
 } ChurnPaired;
 
+/* One of two scores: a group for each value, and which one a row is in. */
+typedef struct ChurnPairedSide
+{
+	ChurnScored *sample;		/* sorted; counts are of the rows drawn */
+	size_t		nsample;
+	uint32_t   *group;
+} ChurnPairedSide;
+
 /*
- * Compares two scores of the same rows, in any order, by a metric: both are
- * measured on the same resamples, so that what is common to both cancels out.
+ * Resamples of rows with two scores: both are measured on the same rows, so
+ * that what is common to both cancels out.
+ */
+typedef struct ChurnPairedBootstrap
+{
+	ChurnPairedSide first;		/* of the resample drawn last */
+	ChurnPairedSide second;
+	const ChurnScoredPair *rows;	/* all other fields are its own */
+	size_t		n;
+	uint16_t   *draws;
+	uint64_t	random;
+} ChurnPairedBootstrap;
+
+/*
+ * Prepares to resample rows, in any order, which must stay; until the first
+ * draw the samples are the rows themselves.  poll as in
+ * churn_metrics_sort_poll().  Memory: 42 bytes a row.
+ */
+extern bool churn_paired_init(ChurnPairedBootstrap *bootstrap,
+							  const ChurnScoredPair *rows, size_t n,
+							  uint64_t seed, void (*poll) (void),
+							  ChurnArena *arena, ChurnError *error);
+
+/* Draws the next resample; what is drawn depends on n and seed alone. */
+extern void churn_paired_draw(ChurnPairedBootstrap *bootstrap);
+
+/* first - second of a metric on the resample drawn last. */
+extern double churn_paired_difference(const ChurnPairedBootstrap *bootstrap,
+									  ChurnMetricFunction metric);
+
+/* What n differences, which are sorted, say of a metric of all rows. */
+extern ChurnPaired churn_paired_result(double first, double second,
+									   double *differences, size_t n);
+
+/*
+ * Compares two scores of the same rows, in any order, by a metric (resamples
+ * 0: as churn_bootstrap_resamples() has it).
  */
 extern bool churn_metrics_paired(const ChurnScoredPair *rows, size_t n,
 								 ChurnMetricFunction metric,

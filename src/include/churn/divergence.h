@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 /*
- * Population stability index, sum of (q - p) ln(q / p) over shares, in which a
- * count of 0 is taken for one of 0.5.
+ * Population stability index, sum of (q - p) ln(q / p) over the shares of the
+ * cells that are not empty on both sides, in which a count of 0 is taken for
+ * one of 0.5, also when they are added up.
  */
 extern double churn_divergence_psi(const uint64_t *p, const uint64_t *q,
 								   size_t n);
@@ -51,9 +52,9 @@ extern double churn_divergence_wasserstein(const double *centres,
 
 /*
  * Lower confidence bound, one-sided, of the population's PSI: n_eff PSI of two
- * samples is about noncentral chi-square with cells - 1 degrees of freedom,
- * n_eff = nm / (n + m), cells those that are not empty on both sides.
- * confidence is 0.5..1; at least 0.
+ * samples is about noncentral chi-square with cells - 1 degrees of freedom and
+ * a noncentrality of n_eff times the population's, n_eff = nm / (n + m), cells
+ * those that are not empty on both sides.  confidence is 0.5..1; at least 0.
  */
 extern double churn_divergence_psi_low(const uint64_t *p, const uint64_t *q,
 									   size_t n, double confidence);
@@ -68,5 +69,12 @@ extern void churn_divergence_adjust(double *p_values, size_t n);
 extern double churn_chi_square_tail(double x, double df);
 extern double churn_kolmogorov_tail(double x);
 extern double churn_normal_tail(double z);
+
+/*
+ * The noncentrality at which a noncentral chi-square of df degrees of freedom
+ * is beyond x with probability 1 - confidence, or 0 if it is more likely without
+ * any.  confidence is 0.5..1.
+ */
+extern double churn_noncentrality_low(double x, double df, double confidence);
 
 #endif							/* CHURN_DIVERGENCE_H */

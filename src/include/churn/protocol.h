@@ -41,7 +41,7 @@
  *	 "params": {…as given…}, "options": {…as given…},
  *	 "rules": [{"column": "rule 1", "score": 0.7}, …],		only if given
  *	 "split_seed": "123", "has_key": true, "has_champion": false,
- *	 "threads": 1, "estimated_rows": 7043,
+ *	 "duplicate_keys": "notice", "threads": 1, "estimated_rows": 7043,
  *	 "as_of": {"column": "period"},				as_of only when it is a column
  *	 "rules": [{"column": "rule 1", "score": 0.7}, …]}	the user's, if given
  *
@@ -51,8 +51,11 @@
  * model as it is.  Rules come with their columns, all boolean, and no others;
  * a rule holds where its column is true.  The extension
  * passes params and options as the user gave them, less the options that are
- * its own (promote, as_of); the trainer knows the names, types and ranges and
+ * its own (promote, as_of, validate); the trainer knows the names, types and ranges and
  * answers an unknown one with FAILURE 22023.
+ *
+ * duplicate_keys says what it is that several rows have the same key: "error"
+ * (FAILURE 22000), "warning" or "notice" (an issue of that severity).
  *
  * A row in ROWS:
  *	uint8 label (0 stays, 1 churned)

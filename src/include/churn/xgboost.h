@@ -13,14 +13,19 @@
  *				  {"name": "total_charges", "kind": "number", "type": "text",
  *				   "text_number": true},
  *				  {"name": "rate", "kind": "number",
- *				   "transform": "monthly_charges / nullif(tenure, 0)"}, ...],
+ *				   "transform": "monthly_charges / nullif(tenure, 0)",
+ *				   "baseline": {...}}, ...],	optional
  *	 "threshold": 0.5,
  *	 "calibration": {"method": "none"},
  *	 "algorithm": "random_forest",			optional, else "xgboost"
- *	 "as_of": {"column": "period"}}			optional
+ *	 "as_of": {"column": "period"},			optional
+ *	 "score_baseline": {...}}				optional
  *
  * kind is number, boolean, category or age.  Features are in the order of the
  * booster's columns; a category's code is its position in categories.
+ * Baselines are those of churn/profile.h, with the members of ChurnCells by
+ * their names: "rows", "missing", "counts", for numbers "mean", "sd", "edges"
+ * and "centres", for categories "unseen".
  * Calibrations are those of churn/model.h:
  *
  *	{"method": "platt", "a": 0.9, "b": -0.1}
@@ -51,8 +56,8 @@
  *				number a feature, of no meaning for categories; "baseline":
  *				[]; "layers": [{"weights": [], "biases": []}, ...]
  *
- * All survive both formats bit by bit: cuts, trees and networks are float32,
- * everything else float64.
+ * All survive both formats bit by bit: cuts, trees, networks, edges and centres
+ * are float32, counts int64, everything else float64.
  */
 #ifndef CHURN_XGBOOST_H
 #define CHURN_XGBOOST_H
