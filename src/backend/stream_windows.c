@@ -33,6 +33,7 @@
 #include "churn/profile.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "role.h"
 #include "stream_caches.h"
 #include "stream_windows.h"
