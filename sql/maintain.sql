@@ -34,7 +34,9 @@ CALL churn_maintain(force => true);
 SELECT count(*), count(DISTINCT run_id) AS runs FROM churn.maintenance_log;
 
 -- where it cannot be called
+SET client_min_messages = warning;
 SELECT maintain_train('maintain');
+SET client_min_messages = notice;
 CALL churn_maintain('nobody');
 CALL churn_maintain('maintain');
 BEGIN;
