@@ -104,15 +104,27 @@ $(OBJECT_DIRS):
 
 -include $(wildcard $(ALL_OBJS:.o=.d) $(UNIT_DIR)/*.d)
 
-.PHONY: install-trainer uninstall-trainer
-install: install-trainer
-uninstall: uninstall-trainer
+.PHONY: install-trainer uninstall-trainer install-dashboards uninstall-dashboards
+install: install-trainer install-dashboards
+uninstall: uninstall-trainer uninstall-dashboards
 
 install-trainer: $(TRAINER) installdirs
 	$(INSTALL_PROGRAM) $(TRAINER) '$(DESTDIR)$(pkglibdir)/$(TRAINER)'
 
 uninstall-trainer:
 	rm -f '$(DESTDIR)$(pkglibdir)/$(TRAINER)'
+
+# What monitoring systems read; see docs/operations.md.
+DASHBOARDS := $(call sources,dashboards/*)
+DASHBOARDS_DIR = $(datadir)/churn
+
+install-dashboards: installdirs
+	$(MKDIR_P) '$(DESTDIR)$(DASHBOARDS_DIR)'
+	$(INSTALL_DATA) $(addprefix $(SOURCE_DIR)/,$(DASHBOARDS)) '$(DESTDIR)$(DASHBOARDS_DIR)/'
+
+uninstall-dashboards:
+	rm -f $(addprefix '$(DESTDIR)$(DASHBOARDS_DIR)'/,$(notdir $(DASHBOARDS)))
+	-rmdir '$(DESTDIR)$(DASHBOARDS_DIR)'
 
 # Unit tests: every test/unit/test_*.c is a program that prints TAP, linked
 # with all of src/common, compiled apart so that sanitizers can be on.

@@ -23,7 +23,7 @@ SELECT count(*) AS differ FROM (SELECT * FROM drift_same EXCEPT SELECT * FROM ch
 SELECT count(*) = (SELECT count(*) FROM drift_same) AS stored FROM churn.drift WHERE model = 'drift_customers';
 
 -- the model's own source, by name, as a query: exactly the same distribution
-SELECT statistic, max(value) AS greatest, min(p_value) AS least, bool_or(drifted) AS drifted FROM churn_drift('drift_customers')
+SELECT statistic, round(max(value)::numeric, 6) AS greatest, min(p_value) AS least, bool_or(drifted) AS drifted FROM churn_drift('drift_customers')
 	WHERE feature <> '(score)' GROUP BY statistic ORDER BY statistic;
 SELECT DISTINCT source, rows FROM churn_drift('drift_customers');
 SELECT DISTINCT source, rows FROM churn_drift('drift_customers', 'public.drift_customers');
@@ -37,6 +37,14 @@ CREATE TABLE drift_shifted AS SELECT (jsonb_populate_record(c, CASE number % 10
 	FROM (SELECT c, row_number() OVER (ORDER BY customer_id) AS number FROM drift_today c) AS c;
 SELECT feature, statistic, round(value::numeric, 4) AS value, drifted FROM churn_drift('drift_customers', 'drift_shifted')
 	WHERE feature IN ('(model)', 'contract', 'tech_support', 'payment_method', 'tenure', 'monthly_charges') AND statistic <> 'chi_square' ORDER BY feature, statistic;
+-- the thresholds of a policy
+SELECT churn_set_policy('drift_customers', drift_psi => 0.0625, drift_alpha => 0.01);
+SELECT feature, statistic, round(value::numeric, 4) AS value, threshold, drifted FROM churn_drift('drift_customers', 'drift_shifted')
+	WHERE feature IN ('(model)', 'payment_method', 'tenure', 'monthly_charges') AND drifted IS NOT NULL ORDER BY feature, statistic;
+SELECT churn_set_policy('drift_customers', drift_psi => 0, drift_alpha => 1e-300);
+SELECT value, drifted FROM churn_drift('drift_customers', 'drift_shifted') WHERE statistic = 'drifted_features';
+SELECT churn_drop_policy('drift_customers');
+
 -- in a hundred rows only what training never had proves anything
 SELECT feature, round(value::numeric, 4) AS psi, drifted FROM churn_drift('drift_customers', 'SELECT * FROM drift_shifted ORDER BY md5(customer_id) LIMIT 100')
 	WHERE statistic = 'psi' AND feature IN ('contract', 'tech_support', 'payment_method', 'tenure', 'monthly_charges') ORDER BY feature;
@@ -230,6 +238,16 @@ DROP AGGREGATE drift_bad (text, text[], text, int, VARIADIC "any");
 CREATE AGGREGATE drift_bad (bytea) (SFUNC = churn.drift_combine, STYPE = bytea, INITCOND = '', FINALFUNC = churn.drift_final);
 SELECT drift_bad(b) FROM unnest(ARRAY['', '\x0123456789', '']::bytea[]) AS b;
 SELECT drift_bad(b) IS NULL AS nothing FROM unnest(ARRAY['', '']::bytea[]) AS b;
+CREATE AGGREGATE drift_state (text, text[], text, int, VARIADIC "any") (SFUNC = churn.drift_add, STYPE = bytea, INITCOND = '');
+CREATE TABLE drift_states AS SELECT model, state FROM
+	(SELECT 'drift_customers', drift_state(churn.baseline('drift_customers', 1)::text, NULL, 'drift_customers', 1, c) FROM drift_today c
+	UNION ALL SELECT 'drift_customers', drift_state(churn.baseline('drift_customers', 1)::text, NULL, 'drift_customers', 1, c) FROM drift_shifted c
+	UNION ALL SELECT 'drift_typed', drift_state(churn.baseline('drift_typed', 1)::text, NULL, 'drift_typed', 1, c) FROM drift_typed c) AS s (model, state);
+SELECT drift_bad(state) = (SELECT churn_profile(churn.baseline('drift_customers', 1)::text, NULL, 'drift_customers', 1, c)
+	FROM (SELECT * FROM drift_today UNION ALL SELECT * FROM drift_shifted) AS c) AS same FROM drift_states WHERE model = 'drift_customers';
+SELECT drift_bad(state) FROM drift_states;
+DROP TABLE drift_states;
+DROP AGGREGATE drift_state (text, text[], text, int, VARIADIC "any");
 DROP AGGREGATE drift_bad (bytea);
 
 -- away with the model go its checks

@@ -12,7 +12,6 @@
 #include <math.h>
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "executor/spi.h"
@@ -194,7 +193,7 @@ read_baseline(ChurnDrift *drift)
 				 errmsg("version %d of model \"%s\" has no baseline",
 						drift->version->version, drift->version->name),
 				 errdetail("What a version was trained on is known of those that churn_train() made."),
-				 errhint("Train the model here, or make a baseline with churn_set_baseline().")));
+				 errhint("Train a version here, or import one that churn_export() wrote.")));
 	drift->baseline_json = MemoryContextStrdup(drift->context, json);
 	drift->baseline =
 		churn_drift_baseline(drift->baseline_json,
@@ -221,9 +220,6 @@ read_policy(ChurnDrift *drift)
 
 	drift->policy.alpha = DEFAULT_ALPHA;
 	drift->policy.psi = DEFAULT_PSI;
-	if (!OidIsValid(get_relname_relid("policies",
-									  get_namespace_oid("churn", false))))
-		return;
 	SPI_execute_with_args("SELECT drift_alpha, drift_psi FROM churn.policies"
 						  " WHERE model = $1",
 						  lengthof(types), types, values, NULL, true, 1);

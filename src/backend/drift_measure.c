@@ -139,28 +139,6 @@ group_categories(FeatureDrift *drift, uint64 rows, Table *table)
 }
 
 /*
- * The first Wasserstein distance of a number, in standard deviations of
- * training; NaN where that has none.
- */
-static double
-wasserstein(const ChurnBaseline *baseline, const ChurnProfile *profile,
-			uint32 feature, const FeatureDrift *drift)
-{
-	const ChurnCells *cells = drift->cells;
-	double	   *centres;
-	double		distance;
-
-	if (!(cells->sd > 0))
-		return NAN;
-	centres = palloc(sizeof(double) * cells->ncells);
-	churn_profile_centres(baseline, profile, feature, centres);
-	distance = churn_divergence_wasserstein(centres, cells->counts,
-											drift->counts, cells->ncells);
-	pfree(centres);
-	return distance / cells->sd;
-}
-
-/*
  * Compares how many rows are of a kind (missing, rare) and how many are not:
  * the p-value, and the lower bound of the index.
  */
@@ -239,7 +217,10 @@ measure_feature(const ChurnBaseline *baseline, ChurnProfile *profile,
 			churn_divergence_kolmogorov_smirnov(cells->counts, drift->counts,
 												cells->ncells,
 												&drift->distance_p);
-		drift->wasserstein = wasserstein(baseline, profile, feature, drift);
+		/* in standard deviations of training, where there are any */
+		drift->wasserstein = cells->sd > 0 ?
+			churn_profile_wasserstein(baseline, profile, feature) / cells->sd :
+			NAN;
 		*p_value = either(drift->distance_p, *null_p);
 	}
 	pfree(table.training);

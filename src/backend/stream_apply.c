@@ -31,6 +31,7 @@
 #include "stream_rescan.h"
 #include "stream_shadow.h"
 #include "stream_shared.h"
+#include "stream_windows.h"
 #include "stream_write.h"
 
 /* Bytes of a customer's key: what an index surely takes. */
@@ -413,8 +414,8 @@ read_again(Chunk *chunk, Pending **reads, int nreads, Pending **scores,
 }
 
 /*
- * Has the challenger score the same rows, writes what was found of the model
- * at hand, and takes the time.
+ * Has the challenger score the same rows, counts and writes what was found of
+ * the model at hand, and takes the time.
  */
 static void
 write_outcomes(Chunk *chunk)
@@ -424,6 +425,8 @@ write_outcomes(Chunk *chunk)
 	instr_time	began;
 	instr_time	took;
 
+	churn_windows_count(chunk->model, chunk->outcomes, chunk->noutcomes,
+						chunk->features);
 	INSTR_TIME_SET_CURRENT(began);
 	chunk->applied->written += churn_outcomes_write(chunk->model,
 													chunk->outcomes,

@@ -219,10 +219,13 @@ check_features(ChurnValidation *validation)
 
 		checked->usable = usable[i];
 		if (usable[i])
+		{
+			int			column = churn_find_column(desc,
+												   checked->feature->name);
+
 			churn_reader_init(&checked->reader,
-							  TupleDescAttr(desc,
-											churn_find_column(desc,
-															  checked->feature->name))->atttypid);
+							  TupleDescAttr(desc, column)->atttypid);
+		}
 	}
 	check_transforms(validation);
 }

@@ -44,6 +44,7 @@
 #include "stream_read.h"
 #include "stream_rescan.h"
 #include "stream_shared.h"
+#include "stream_windows.h"
 #include "stream_write.h"
 
 extern PGDLLEXPORT void churn_stream_worker_main(Datum arg);
@@ -177,6 +178,9 @@ load_set(Worker *worker)
 	churn_work_begin();
 	set = churn_watch_set_load(TopMemoryContext, true);
 	clear_dropped(old, set);
+	churn_windows_adapt(set);
+	if (churn_windows_due())
+		churn_windows_write();
 	churn_work_end();
 	foreach(cell, set->models)
 	{
@@ -505,6 +509,8 @@ apply(Worker *worker)
 	if (changed)
 		churn_apply(&worker->sink, worker->sink.tape, "stream",
 					&worker->total);
+	if (churn_windows_due())
+		churn_windows_write();
 	churn_debug_point("upsert");
 	saved = churn_role_become_owner();
 	churn_position_write(end);
@@ -548,7 +554,7 @@ confirm(Worker *worker)
 
 /*
  * Looks, now and then, at what the stream does not tell: invalidations while
- * nothing is decoded, the log's partitions.
+ * nothing is decoded, counts that are to be written, the log's partitions.
  */
 static void
 keep_house(Worker *worker)
@@ -562,6 +568,12 @@ keep_house(Worker *worker)
 		return;
 	worker->housekept = now;
 	SetCurrentStatementStartTimestamp();
+	if (churn_windows_due())
+	{
+		churn_work_begin();
+		churn_windows_write();
+		churn_work_end();
+	}
 	today = churn_statement_day();
 	if (today == worker->log_day || churn_log_retention == 0)
 	{
@@ -682,6 +694,7 @@ churn_stream_worker_main(Datum arg)
 											  InvalidOid, 0);
 	settle();
 	churn_caches_init();
+	churn_windows_init();
 	/* what this process writes is of no interest to its decoding */
 	replorigin_session_origin = DoNotReplicateId;
 	worker->sink.context = TopMemoryContext;

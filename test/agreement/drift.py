@@ -132,7 +132,7 @@ class Expected:
                     before, after) / spread
         known = np.unique(before)
         if len(known) <= DISTINCT:
-            self.bounds = {"wasserstein": self.between(known, after)
+            self.bounds = {"wasserstein": self.between(before, after)
                            / max(spread, 1e-300)} if n > 0 and m > 0 else {}
             groups = [groups_of(values, before) if n > 0
                       else np.zeros(len(values), dtype=int)
@@ -143,12 +143,20 @@ class Expected:
                              .astype(float))
 
     @staticmethod
-    def between(known, after):
+    def between(before, after):
         """How far off the Wasserstein distance may be because values lie
-        between those that training knew: as far as the gaps are wide."""
+        between two that training knew, which are a cell, if the distribution
+        functions may cross there."""
+        known = np.unique(before)
         gap = np.searchsorted(known, after, side="left")
-        inside = (gap > 0) & (gap < len(known)) & ~np.isin(after, known)
-        return np.sum(known[gap[inside]] - known[gap[inside] - 1]) / len(after)
+        gap = gap[(gap > 0) & (gap < len(known)) & ~np.isin(after, known)]
+        room = 0
+        for i in np.unique(gap):
+            share = np.sum(gap == i) / len(after)
+            step = np.mean(before < known[i]) - np.mean(after <= known[i - 1])
+            if step - share < 0 < step:
+                room += share * (known[i] - known[i - 1])
+        return room
 
     def sketched(self, before, after, edges):
         """The same of a column of many values, whose cells are known; sets
@@ -170,12 +178,16 @@ class Expected:
         shares = p / p.sum(), q / q.sum()
         width = np.zeros(len(p))
         width[2:-1] = np.diff(edges)
-        spread = before.std(ddof=1)
+        steps = np.cumsum(shares[0]) - np.cumsum(shares[1])
+        start = steps - shares[0] + shares[1]
+        cross = wide & (start - shares[1] < 0) & (start + shares[0] > 0)
+        # means at training are rounded to float32
+        rounding = 1e-7 * np.abs(before).max()
         self.bounds = {
             "kolmogorov_smirnov": np.max(np.minimum(*shares) * wide,
                                          initial=0),
-            "wasserstein": np.sum(np.maximum(*shares) * width * wide) / spread}
-        steps = np.cumsum(shares[0]) - np.cumsum(shares[1])
+            "wasserstein": (np.sum(np.maximum(*shares) * width * cross)
+                            + rounding) / before.std(ddof=1)}
         self.binned = np.abs(steps).max()
         self.distance_p = special.kolmogorov(
             np.sqrt(len(before) * len(after) / (len(before) + len(after)))

@@ -3,12 +3,12 @@
 where there is: random halves of the Telco customers against each other, and
 5,000 customers of whom a tenth have moved to another contract.  Prints TAP.
 
-CHURN_DRIFT_TRIES says how many tries there are of each, 200 by default."""
+CHURN_DRIFT_TRIES says how many tries there are of each, 100 by default."""
 import os
 
 from _common import data_file, done, ok, psql
 
-TRIES = int(os.environ.get("CHURN_DRIFT_TRIES", "200"))
+TRIES = int(os.environ.get("CHURN_DRIFT_TRIES", "100"))
 ROWS, MOVED = 5000, .1
 NUMBERS = {"SeniorCitizen": "int", "tenure": "int", "MonthlyCharges": "float8"}
 

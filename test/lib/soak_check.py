@@ -177,6 +177,24 @@ def check_shadow(verdict, cursor, states):
                   rows)
 
 
+def check_windows(verdict, cursor):
+    """What the windows counted: crashes lose some, but nothing counts twice.
+    The challenger has logged as many as the champion has scored."""
+    cursor.execute("""SELECT p.version, p.counted, l.logged FROM (
+            SELECT version, sum(rows)::bigint AS counted FROM churn.profiles
+            GROUP BY version) AS p
+        FULL JOIN (SELECT 3 - version AS version, count(*) AS logged
+            FROM churn.prediction_log WHERE origin = 'shadow'
+            GROUP BY version) AS l ON l.version = p.version""")
+    rows = cursor.fetchall()
+    counted = sum(row[1] or 0 for row in rows)
+    print(f"# {counted} scores counted in windows, of"
+          f" {sum(row[2] or 0 for row in rows)}")
+    verdict.check(counted > 0 and not [row for row in rows
+                                       if row[1] and row[1] > (row[2] or 0)],
+                  "windows: no score is counted twice", rows)
+
+
 def check_log(verdict, cursor, predictions):
     states = read_states(cursor)
     entries = read_entries(cursor, False)
@@ -200,6 +218,7 @@ def check_log(verdict, cursor, predictions):
         verdict.check(not faults[name], f"log: {what}",
                       [f"{len(faults[name])} are not", *faults[name]])
     check_shadow(verdict, cursor, states)
+    check_windows(verdict, cursor)
 
 
 def check_predictions(verdict, cursor):
