@@ -2591,12 +2591,26 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	retention interval := current_setting('churn.log_retention');
+	partition text;
 BEGIN
 	IF retention <= '0' THEN
 		s.state := 'skipped';
 		s.message := 'churn.log_retention is 0';
 	ELSE
 		PERFORM churn.maintain_log(retention);
+		-- of days that are over, to look customers up; while a partition is
+		-- written, such an index would cost more than all else
+		FOR partition IN
+			SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+			WHERE i.inhparent = 'churn.prediction_log'::regclass
+				AND c.relname ~ '^prediction_log_[0-9]{8}$'
+				AND to_date(right(c.relname, 8), 'YYYYMMDD') < (clock_timestamp() AT TIME ZONE 'UTC')::date
+				AND NOT EXISTS (SELECT FROM pg_index x JOIN pg_attribute a
+					ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
+					WHERE x.indrelid = c.oid AND a.attname = 'customer_key')
+		LOOP
+			EXECUTE format('CREATE INDEX ON churn.%I (customer_key, model, scored_at)', partition);
+		END LOOP;
 		SELECT format('partitions: %s', count(*)) INTO s.message
 			FROM pg_inherits i WHERE i.inhparent = 'churn.prediction_log'::regclass;
 	END IF;
@@ -2604,7 +2618,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION churn.maintain_partitions(churn.maintenance_log) IS
-'internal: makes partitions of churn.prediction_log ahead and drops old ones';
+'internal: makes partitions of churn.prediction_log ahead, indexes by customer those of days that are over, and drops old ones';
 
 CREATE FUNCTION churn.maintain_step(number bigint)
 RETURNS void

@@ -327,6 +327,20 @@ SET client_min_messages = notice;
 CALL churn_maintain('owned', true);
 SET client_min_messages = warning;
 
+-- partitions of days that are over get an index to look customers up, once
+SELECT 'prediction_log_' || to_char(now() AT TIME ZONE 'UTC' - interval '1 day', 'YYYYMMDD') AS yesterday,
+	(now() AT TIME ZONE 'UTC')::date - 1 || ' 00:00+00' AS since, (now() AT TIME ZONE 'UTC')::date || ' 00:00+00' AS until \gset
+CREATE TABLE churn.:yesterday PARTITION OF churn.prediction_log FOR VALUES FROM (:'since') TO (:'until');
+CREATE VIEW maintain_indexes AS
+	SELECT t.relname = :'yesterday' AS yesterday, count(x.indexrelid) AS indexes
+	FROM pg_inherits i JOIN pg_class t ON t.oid = i.inhrelid LEFT JOIN pg_index x ON x.indrelid = t.oid AND NOT x.indisprimary
+	WHERE i.inhparent = 'churn.prediction_log'::regclass GROUP BY t.relname;
+CALL churn_maintain();
+CALL churn_maintain();
+SELECT DISTINCT * FROM maintain_indexes ORDER BY yesterday;
+DROP VIEW maintain_indexes;
+DROP TABLE churn.:yesterday;
+
 SELECT churn_drop_model(name) FROM churn.models;
 SELECT DISTINCT model FROM churn.maintenance_log WHERE model IS NOT NULL ORDER BY 1;
 TRUNCATE churn.maintenance_log, churn.drift, churn.alerts, churn.data_issues, churn.errors, churn.profiles, churn.quality, churn.outcomes;
