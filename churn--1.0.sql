@@ -321,6 +321,79 @@ COMMENT ON COLUMN churn.predictions.scored_at IS 'when this score was first foun
 COMMENT ON COLUMN churn.predictions.lsn IS 'write-ahead log position of the change it follows';
 COMMENT ON COLUMN churn.predictions.origin IS 'stream, batch or api';
 
+-- What became of customers, and how good the scores were.
+
+CREATE TABLE churn.outcomes (
+	model text NOT NULL,
+	customer_key text NOT NULL,
+	observed_at timestamptz NOT NULL,
+	churned boolean,
+	status text NOT NULL,
+	score double precision,
+	version int,
+	scored_at timestamptz,
+	challenger_score double precision,
+	challenger_version int,
+	recorded_at timestamptz NOT NULL,
+	CONSTRAINT outcomes_pkey PRIMARY KEY (model, customer_key, observed_at),
+	CONSTRAINT outcomes_status_check CHECK
+		(status = CASE WHEN churned IS NULL THEN 'pending' ELSE 'confirmed' END)
+);
+CREATE INDEX outcomes_observed_idx ON churn.outcomes (model, observed_at);
+COMMENT ON TABLE churn.outcomes IS 'what became of customers: one row an observation, with the score that was in force before it';
+COMMENT ON COLUMN churn.outcomes.model IS 'name of the model';
+COMMENT ON COLUMN churn.outcomes.customer_key IS 'key of the customer, as text';
+COMMENT ON COLUMN churn.outcomes.observed_at IS 'when it was seen, or will be, that the customer has churned or stayed';
+COMMENT ON COLUMN churn.outcomes.churned IS 'whether the customer churned; null while that is pending';
+COMMENT ON COLUMN churn.outcomes.status IS 'confirmed or pending';
+COMMENT ON COLUMN churn.outcomes.score IS 'score in force before observed_at, when the row was first recorded; null if there was none';
+COMMENT ON COLUMN churn.outcomes.version IS 'version that gave the score';
+COMMENT ON COLUMN churn.outcomes.scored_at IS 'when it gave it';
+COMMENT ON COLUMN churn.outcomes.challenger_score IS 'the same of the challenger; null if there was none';
+COMMENT ON COLUMN churn.outcomes.challenger_version IS 'version that was the challenger';
+COMMENT ON COLUMN churn.outcomes.recorded_at IS 'when the row was written last';
+
+CREATE TABLE churn.quality (
+	model text NOT NULL,
+	version int NOT NULL,
+	day date NOT NULL,
+	role text NOT NULL,
+	basis text NOT NULL,
+	metric text NOT NULL,
+	value double precision,
+	ci_low double precision,
+	ci_high double precision,
+	n bigint NOT NULL,
+	CONSTRAINT quality_pkey PRIMARY KEY (model, version, day, role, basis, metric),
+	CONSTRAINT quality_role_check CHECK (role IN ('champion', 'challenger')),
+	CONSTRAINT quality_basis_check CHECK (basis IN ('estimated', 'realised'))
+);
+CREATE INDEX quality_day_idx ON churn.quality (model, day);
+COMMENT ON TABLE churn.quality IS 'how good the scores of each day are: estimated from themselves, and measured by outcomes';
+COMMENT ON COLUMN churn.quality.model IS 'name of the model';
+COMMENT ON COLUMN churn.quality.version IS 'version that gave the scores';
+COMMENT ON COLUMN churn.quality.day IS 'UTC day on which customers were scored (estimated) or outcomes observed (realised)';
+COMMENT ON COLUMN churn.quality.role IS 'champion for scores that were in force, challenger for those in their shadow';
+COMMENT ON COLUMN churn.quality.basis IS 'estimated (from the scores, as if they were calibrated) or realised (from outcomes)';
+COMMENT ON COLUMN churn.quality.metric IS 'pr_auc, roc_auc, log_loss, brier, ece, f1, precision, recall, accuracy, lift_10, base_rate, true_positives, false_positives, false_negatives or true_negatives';
+COMMENT ON COLUMN churn.quality.value IS 'value of the metric; null where it is not defined';
+COMMENT ON COLUMN churn.quality.ci_low IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN churn.quality.ci_high IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN churn.quality.n IS 'customers that it was measured on';
+
+CREATE TABLE churn.measured_days (
+	model text NOT NULL,
+	day date NOT NULL,
+	pending boolean NOT NULL,
+	estimated_at timestamptz,
+	CONSTRAINT measured_days_pkey PRIMARY KEY (model, day)
+);
+COMMENT ON TABLE churn.measured_days IS 'which days churn_measure() has looked at, and which have new outcomes';
+COMMENT ON COLUMN churn.measured_days.model IS 'name of the model';
+COMMENT ON COLUMN churn.measured_days.day IS 'UTC day';
+COMMENT ON COLUMN churn.measured_days.pending IS 'whether outcomes of the day were recorded since it was measured';
+COMMENT ON COLUMN churn.measured_days.estimated_at IS 'when the scores of the day were looked at last; null if never';
+
 CREATE TABLE churn.data_issues (
 	issue_id bigint GENERATED ALWAYS AS IDENTITY,
 	model text NOT NULL,
@@ -386,6 +459,8 @@ CREATE TABLE churn.drift (
 	CONSTRAINT drift_pkey PRIMARY KEY (check_id, feature, statistic)
 );
 CREATE INDEX drift_model_idx ON churn.drift (model, checked_at);
+CREATE INDEX drift_verdict_idx ON churn.drift (model, feature, checked_at)
+	WHERE feature IN ('(model)', '(concept)');
 COMMENT ON TABLE churn.drift IS 'how far rows were from those that a version was trained on: one row a check, feature and statistic';
 COMMENT ON COLUMN churn.drift.check_id IS 'number of the check; one call of churn_drift() makes one, or one a segment';
 COMMENT ON COLUMN churn.drift.model IS 'name of the model';
@@ -693,6 +768,9 @@ SELECT pg_catalog.pg_extension_config_dump('churn.candidates', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.deployments', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.deployments_deployment_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.predictions', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.outcomes', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.quality', '');
+SELECT pg_catalog.pg_extension_config_dump('churn.measured_days', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.data_issues_issue_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('churn.drift', '');
@@ -1045,6 +1123,9 @@ BEGIN
 		DELETE FROM churn.candidates c WHERE c.model = m.name;
 		DELETE FROM churn.deployments d WHERE d.model_id = m.model_id;
 		DELETE FROM churn.predictions p WHERE p.model = m.name;
+		DELETE FROM churn.outcomes o WHERE o.model = m.name;
+		DELETE FROM churn.quality q WHERE q.model = m.name;
+		DELETE FROM churn.measured_days d WHERE d.model = m.name;
 		DELETE FROM churn.data_issues i WHERE i.model = m.name;
 		DELETE FROM churn.drift d WHERE d.model = m.name;
 		DELETE FROM churn.watches w WHERE w.model = m.name;
@@ -1072,6 +1153,8 @@ BEGIN
 		WHERE x.model = m.name AND x.version = churn_drop_model.version;
 	DELETE FROM churn.candidates c
 		WHERE c.model = m.name AND c.version = churn_drop_model.version;
+	DELETE FROM churn.quality q
+		WHERE q.model = m.name AND q.version = churn_drop_model.version;
 	DELETE FROM churn.data_issues i
 		WHERE i.model = m.name AND i.version = churn_drop_model.version;
 	DELETE FROM churn.drift d
@@ -2482,6 +2565,7 @@ BEGIN
 			('drift', 'checked_at', 'true'),
 			('profiles', 'window_end', 'true'),
 			('quality', 'day', 'true'),
+			('outcomes', 'recorded_at', 'true'),
 			('data_issues', 'found_at', 'source = ''validate'''),
 			('maintenance_log', 'started_at', 'state <> ''running'''),
 			('errors', 'occurred_at', 'true'),
@@ -2507,12 +2591,26 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	retention interval := current_setting('churn.log_retention');
+	partition text;
 BEGIN
 	IF retention <= '0' THEN
 		s.state := 'skipped';
 		s.message := 'churn.log_retention is 0';
 	ELSE
 		PERFORM churn.maintain_log(retention);
+		-- of days that are over, to look customers up; while a partition is
+		-- written, such an index would cost more than all else
+		FOR partition IN
+			SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+			WHERE i.inhparent = 'churn.prediction_log'::regclass
+				AND c.relname ~ '^prediction_log_[0-9]{8}$'
+				AND to_date(right(c.relname, 8), 'YYYYMMDD') < (clock_timestamp() AT TIME ZONE 'UTC')::date
+				AND NOT EXISTS (SELECT FROM pg_index x JOIN pg_attribute a
+					ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
+					WHERE x.indrelid = c.oid AND a.attname = 'customer_key')
+		LOOP
+			EXECUTE format('CREATE INDEX ON churn.%I (customer_key, model, scored_at)', partition);
+		END LOOP;
 		SELECT format('partitions: %s', count(*)) INTO s.message
 			FROM pg_inherits i WHERE i.inhparent = 'churn.prediction_log'::regclass;
 	END IF;
@@ -2520,7 +2618,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION churn.maintain_partitions(churn.maintenance_log) IS
-'internal: makes partitions of churn.prediction_log ahead and drops old ones';
+'internal: makes partitions of churn.prediction_log ahead, indexes by customer those of days that are over, and drops old ones';
 
 CREATE FUNCTION churn.maintain_step(number bigint)
 RETURNS void
@@ -2584,7 +2682,661 @@ COMMENT ON FUNCTION churn.maintain_failed(bigint, text, text, text, text) IS
 'internal: writes down that a step failed, and why';
 
 --
--- 14. Privileges
+-- 14. Quality
+--
+-- Estimates, from scores alone: the states are as those of section 6.
+
+CREATE FUNCTION churn.estimated_rank_add(state bytea, score double precision)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_estimated_rank_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.estimated_rank_add(bytea, double precision) IS
+'internal: adds a score to a ranking';
+
+CREATE FUNCTION churn.estimated_pr_auc_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_estimated_pr_auc_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.estimated_pr_auc_final(bytea) IS
+'internal: estimated average precision of a ranking';
+
+CREATE FUNCTION churn.estimated_roc_auc_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_estimated_roc_auc_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION churn.estimated_roc_auc_final(bytea) IS
+'internal: estimated area under the ROC curve of a ranking';
+
+CREATE FUNCTION churn.estimated_log_loss_add(state bytea, score double precision)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_estimated_log_loss_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.estimated_log_loss_add(bytea, double precision) IS
+'internal: adds a score''s expected log loss';
+
+CREATE FUNCTION churn.estimated_brier_add(state bytea, score double precision)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_estimated_brier_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.estimated_brier_add(bytea, double precision) IS
+'internal: adds a score''s expected squared error';
+
+CREATE FUNCTION churn.estimated_confusion_add(state bytea, score double precision,
+											  threshold double precision)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_estimated_confusion_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.estimated_confusion_add(bytea, double precision, double precision) IS
+'internal: counts a decision by what is expected of it';
+
+CREATE FUNCTION churn.estimated_confusion_combine(state bytea, other bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'churn_estimated_confusion_combine'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.estimated_confusion_combine(bytea, bytea) IS
+'internal: puts two expected counts of decisions together';
+
+CREATE FUNCTION churn.estimated_f1_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_estimated_f1_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.estimated_f1_final(bytea) IS
+'internal: F1 of expected counts';
+
+CREATE FUNCTION churn.estimated_precision_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_estimated_precision_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.estimated_precision_final(bytea) IS
+'internal: precision of expected counts';
+
+CREATE FUNCTION churn.estimated_recall_final(state bytea)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'churn_estimated_recall_final'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION churn.estimated_recall_final(bytea) IS
+'internal: recall of expected counts';
+
+CREATE AGGREGATE churn_estimated_pr_auc(score double precision) (
+	SFUNC = churn.estimated_rank_add, STYPE = bytea, SSPACE = 1024, INITCOND = '',
+	COMBINEFUNC = churn.rank_combine, FINALFUNC = churn.estimated_pr_auc_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_estimated_pr_auc(double precision) IS
+'area under the precision-recall curve that calibrated scores between 0 and 1 promise';
+
+CREATE AGGREGATE churn_estimated_roc_auc(score double precision) (
+	SFUNC = churn.estimated_rank_add, STYPE = bytea, SSPACE = 1024, INITCOND = '',
+	COMBINEFUNC = churn.rank_combine, FINALFUNC = churn.estimated_roc_auc_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_estimated_roc_auc(double precision) IS
+'area under the ROC curve that calibrated scores between 0 and 1 promise';
+
+CREATE AGGREGATE churn_estimated_log_loss(score double precision) (
+	SFUNC = churn.estimated_log_loss_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.mean_combine, FINALFUNC = churn.mean_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_estimated_log_loss(double precision) IS
+'log loss that calibrated scores between 0 and 1 promise';
+
+CREATE AGGREGATE churn_estimated_brier(score double precision) (
+	SFUNC = churn.estimated_brier_add, STYPE = bytea, SSPACE = 64, INITCOND = '',
+	COMBINEFUNC = churn.mean_combine, FINALFUNC = churn.mean_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_estimated_brier(double precision) IS
+'mean squared error that calibrated scores between 0 and 1 promise';
+
+CREATE AGGREGATE churn_estimated_f1(score double precision, threshold double precision) (
+	SFUNC = churn.estimated_confusion_add, STYPE = bytea, SSPACE = 96, INITCOND = '',
+	COMBINEFUNC = churn.estimated_confusion_combine, FINALFUNC = churn.estimated_f1_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_estimated_f1(double precision, double precision) IS
+'F1 of saying churn where score >= threshold that calibrated scores promise';
+
+CREATE AGGREGATE churn_estimated_precision(score double precision, threshold double precision) (
+	SFUNC = churn.estimated_confusion_add, STYPE = bytea, SSPACE = 96, INITCOND = '',
+	COMBINEFUNC = churn.estimated_confusion_combine, FINALFUNC = churn.estimated_precision_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_estimated_precision(double precision, double precision) IS
+'precision of saying churn where score >= threshold that calibrated scores promise';
+
+CREATE AGGREGATE churn_estimated_recall(score double precision, threshold double precision) (
+	SFUNC = churn.estimated_confusion_add, STYPE = bytea, SSPACE = 96, INITCOND = '',
+	COMBINEFUNC = churn.estimated_confusion_combine, FINALFUNC = churn.estimated_recall_final,
+	FINALFUNC_MODIFY = READ_ONLY, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE churn_estimated_recall(double precision, double precision) IS
+'recall of saying churn where score >= threshold that calibrated scores promise';
+
+-- What became of customers, and how good their scores were.
+
+CREATE FUNCTION churn_record_outcomes(model text, source text DEFAULT NULL,
+									  label text DEFAULT NULL,
+									  key text DEFAULT NULL,
+									  at text DEFAULT NULL,
+									  positive text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'churn_record_outcomes'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION churn_record_outcomes(text, text, text, text, text, text) IS
+'records who churned and who stayed, by the label of a source, with the score that each had before; at is the column, or the date, of the observation; returns how many outcomes are new';
+
+-- The log is ordered by time, so it is read once for all customers, rather than
+-- searched for each.
+CREATE FUNCTION churn.scores_at(model_name text, keys text[], times timestamptz[],
+								challenger boolean)
+RETURNS TABLE (key text, at timestamptz, shadow boolean,
+			   score double precision, version int, scored_at timestamptz)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+AS $$
+	SELECT DISTINCT ON (n.key, n.at, l.origin = 'shadow') n.key, n.at,
+		l.origin = 'shadow', l.score, l.version, l.scored_at
+	FROM unnest(scores_at.keys, scores_at.times) AS n (key, at)
+	JOIN churn.prediction_log l
+		ON l.customer_key = n.key AND l.scored_at <= n.at
+	WHERE l.model = scores_at.model_name
+		AND l.scored_at <= (SELECT max(t) FROM unnest(scores_at.times) AS t)
+		AND (scores_at.challenger OR l.origin <> 'shadow')
+	ORDER BY n.key, n.at, l.origin = 'shadow', l.scored_at DESC;
+$$;
+COMMENT ON FUNCTION churn.scores_at(text, text[], timestamptz[], boolean) IS
+'internal: the last score of the log by each customer''s time, and the challenger''s';
+
+CREATE FUNCTION churn.estimated_quality(scores double precision[],
+										threshold double precision)
+RETURNS TABLE (metric text, value double precision,
+			   ci_low double precision, ci_high double precision)
+AS 'MODULE_PATHNAME', 'churn_estimated_quality'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000000 ROWS 13;
+COMMENT ON FUNCTION churn.estimated_quality(double precision[], double precision) IS
+'internal: the quality that calibrated scores promise';
+
+CREATE FUNCTION churn.realised_quality(scores double precision[],
+									   churned boolean[],
+									   threshold double precision)
+RETURNS TABLE (metric text, value double precision,
+			   ci_low double precision, ci_high double precision)
+AS 'MODULE_PATHNAME', 'churn_realised_quality'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000000 ROWS 15;
+COMMENT ON FUNCTION churn.realised_quality(double precision[], boolean[], double precision) IS
+'internal: the quality of scores, by what became of the customers';
+
+CREATE FUNCTION churn.concept_drift(scores double precision[],
+									churned boolean[],
+									alpha double precision,
+									pr_auc double precision,
+									roc_auc double precision,
+									test_rows bigint, test_positives bigint)
+RETURNS TABLE (statistic text, value double precision,
+			   threshold double precision, p_value double precision,
+			   drifted boolean)
+AS 'MODULE_PATHNAME', 'churn_concept_drift'
+LANGUAGE C IMMUTABLE PARALLEL SAFE COST 1000000 ROWS 3;
+COMMENT ON FUNCTION churn.concept_drift(double precision[], boolean[], double precision, double precision, double precision, bigint, bigint) IS
+'internal: tests of scores against what became of the customers, and against the quality on test rows';
+
+-- Estimates the quality of the scores of a day: of those of the log, the last
+-- one of a customer and version, or, where the log has none, of the predictions
+-- that are of that day.  These get fewer as customers are scored again: what was
+-- measured on more of them stays.
+CREATE FUNCTION churn.measure_estimated(model_name text, window_day date)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	day_start timestamptz := window_day::timestamp AT TIME ZONE 'UTC';
+	day_end timestamptz := (window_day + 1)::timestamp AT TIME ZONE 'UTC';
+	g record;
+BEGIN
+	FOR g IN
+		WITH logged AS MATERIALIZED (
+			SELECT DISTINCT ON (l.origin = 'shadow', l.version, l.customer_key)
+				CASE WHEN l.origin = 'shadow' THEN 'challenger' ELSE 'champion' END AS role,
+				l.version, l.score
+			FROM churn.prediction_log l
+			WHERE l.model = model_name
+				AND l.scored_at >= day_start AND l.scored_at < day_end
+			ORDER BY l.origin = 'shadow', l.version, l.customer_key, l.scored_at DESC),
+		scored AS (
+			SELECT l.role, l.version, l.score FROM logged l
+			UNION ALL
+			SELECT 'champion', p.version, p.score FROM churn.predictions p
+			WHERE p.model = model_name
+				AND p.scored_at >= day_start AND p.scored_at < day_end
+				AND NOT EXISTS (SELECT FROM logged l WHERE l.role = 'champion'))
+		SELECT s.role, s.version, v.threshold, count(*) AS n,
+			array_agg(s.score) AS scores
+		FROM scored s JOIN churn.model_versions v
+			ON v.model = model_name AND v.version = s.version
+		GROUP BY s.role, s.version, v.threshold
+	LOOP
+		CONTINUE WHEN EXISTS (SELECT FROM churn.quality q
+			WHERE q.model = model_name AND q.version = g.version
+				AND q.day = window_day AND q.role = g.role
+				AND q.basis = 'estimated' AND q.n > g.n);
+		INSERT INTO churn.quality AS q (model, version, day, role, basis, metric,
+				value, ci_low, ci_high, n)
+			SELECT model_name, g.version, window_day, g.role, 'estimated',
+				e.metric, e.value, e.ci_low, e.ci_high, g.n
+			FROM churn.estimated_quality(g.scores, g.threshold) e
+			ON CONFLICT (model, version, day, role, basis, metric) DO UPDATE SET
+				value = excluded.value, ci_low = excluded.ci_low,
+				ci_high = excluded.ci_high, n = excluded.n;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION churn.measure_estimated(text, date) IS
+'internal: estimates the quality of the scores of a day';
+
+-- Measures the scores that customers had whose outcomes were observed on a day.
+CREATE FUNCTION churn.measure_realised(model_name text, window_day date)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	day_start timestamptz := window_day::timestamp AT TIME ZONE 'UTC';
+	day_end timestamptz := (window_day + 1)::timestamp AT TIME ZONE 'UTC';
+BEGIN
+	DELETE FROM churn.quality q WHERE q.model = model_name
+		AND q.day = window_day AND q.basis = 'realised';
+	INSERT INTO churn.quality (model, version, day, role, basis, metric, value,
+			ci_low, ci_high, n)
+		WITH observed AS MATERIALIZED (
+			SELECT DISTINCT ON (o.customer_key) o.churned, o.score, o.version,
+				o.challenger_score, o.challenger_version
+			FROM churn.outcomes o
+			WHERE o.model = model_name AND o.status = 'confirmed'
+				AND o.observed_at >= day_start AND o.observed_at < day_end
+			ORDER BY o.customer_key, o.observed_at DESC),
+		scored AS (
+			SELECT 'champion' AS role, o.version, o.score, o.churned
+			FROM observed o WHERE o.score IS NOT NULL
+			UNION ALL
+			SELECT 'challenger', o.challenger_version, o.challenger_score, o.churned
+			FROM observed o WHERE o.challenger_score IS NOT NULL),
+		grouped AS (
+			SELECT s.role, s.version, v.threshold, count(*) AS n,
+				array_agg(s.score) AS scores, array_agg(s.churned) AS churned
+			FROM scored s JOIN churn.model_versions v
+				ON v.model = model_name AND v.version = s.version
+			GROUP BY s.role, s.version, v.threshold)
+		SELECT model_name, g.version, window_day, g.role, 'realised', r.metric,
+			r.value, r.ci_low, r.ci_high, g.n
+		FROM grouped g,
+			churn.realised_quality(g.scores, g.churned, g.threshold) r;
+END
+$$;
+COMMENT ON FUNCTION churn.measure_realised(text, date) IS
+'internal: measures the quality of scores by the outcomes of a day';
+
+-- Tests the outcomes of a window for concept drift, each customer's last one,
+-- and writes the verdict, unless there is none: then it returns why.
+CREATE FUNCTION churn.test_concept(model_name text, tested int, checked tstzrange)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	policy churn.policies;
+	v record;
+	g record;
+	fewest bigint;
+	pending bigint;
+	number bigint;
+BEGIN
+	SELECT * INTO policy FROM churn.policies p WHERE p.model = model_name;
+	fewest := coalesce(policy.min_rows, 500);
+	SELECT count(*) AS n, count(*) FILTER (WHERE o.churned) AS churned,
+			array_agg(o.score) AS scores, array_agg(o.churned) AS outcomes
+		INTO g
+		FROM (SELECT DISTINCT ON (o.customer_key) o.score, o.churned
+			FROM churn.outcomes o
+			WHERE o.model = model_name AND o.status = 'confirmed'
+				AND o.version = tested AND o.observed_at < upper(checked)
+				AND o.observed_at >= coalesce(lower(checked), '-infinity')
+			ORDER BY o.customer_key, o.observed_at DESC) o;
+	SELECT count(*) INTO pending FROM churn.outcomes o
+		WHERE o.model = model_name AND o.status = 'pending'
+			AND o.version = tested AND o.observed_at < upper(checked)
+			AND o.observed_at >= coalesce(lower(checked), '-infinity');
+	IF g.n < fewest THEN
+		RETURN format('%s outcomes are too few, at least %s are wanted', g.n, fewest);
+	ELSIF g.churned = 0 OR g.churned = g.n THEN
+		RETURN format('all %s customers %s', g.n,
+			CASE WHEN g.churned = 0 THEN 'stayed' ELSE 'churned' END);
+	ELSIF pending > 0.05 * (g.n + pending) THEN
+		-- churners tend to be known first
+		RETURN format('%s of %s outcomes are pending', pending, g.n + pending);
+	END IF;
+
+	SELECT x.test_rows, x.test_positives INTO v FROM churn.model_versions x
+		WHERE x.model = model_name AND x.version = tested;
+	DELETE FROM churn.drift d WHERE d.model = model_name AND d.version = tested
+		AND d.feature = '(concept)' AND d.checked_window = checked;
+	number := nextval('churn.drift_check_id_seq');
+	INSERT INTO churn.drift (check_id, model, version, checked_at, checked_window,
+			source, rows, feature, statistic, value, threshold, p_value, drifted)
+		SELECT number, model_name, tested, clock_timestamp(), checked,
+			'churn.outcomes', g.n, '(concept)', t.statistic, t.value,
+			greatest(t.threshold, x.allowed), t.p_value,
+			t.drifted AND t.value >= coalesce(x.allowed, t.value)
+		FROM churn.concept_drift(g.scores, g.outcomes,
+			coalesce(policy.drift_alpha, 0.01),
+			(SELECT m.value FROM churn.metrics m WHERE m.model = model_name
+				AND m.version = tested AND m.dataset = 'test'
+				AND m.metric = 'pr_auc' AND m.candidate = ''
+				AND coalesce(policy.quality_metric, 'pr_auc') = 'pr_auc'),
+			(SELECT m.value FROM churn.metrics m WHERE m.model = model_name
+				AND m.version = tested AND m.dataset = 'test'
+				AND m.metric = 'roc_auc' AND m.candidate = ''
+				AND coalesce(policy.quality_metric, 'roc_auc') = 'roc_auc'),
+			v.test_rows, v.test_positives) t
+		CROSS JOIN LATERAL (SELECT CASE
+			WHEN t.statistic = policy.quality_metric || '_drop'
+			THEN policy.quality_drop END AS allowed) x;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION churn.test_concept(text, int, tstzrange) IS
+'internal: tests the outcomes of a version in a window for concept drift; says why if there is no verdict';
+
+-- Tests each version whose outcomes a day has.  A day without enough of them
+-- is tested together with days before that were not either, so that every
+-- outcome is in one window; a day that has been tested, in its window again.
+CREATE FUNCTION churn.measure_concept(model_name text, window_day date)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	day_start timestamptz := window_day::timestamp AT TIME ZONE 'UTC';
+	day_end timestamptz := (window_day + 1)::timestamp AT TIME ZONE 'UTC';
+	tested int;
+	checked tstzrange;
+	reason text;
+	reasons text;
+BEGIN
+	FOR tested IN
+		SELECT DISTINCT o.version FROM churn.outcomes o
+		JOIN churn.model_versions v ON v.model = model_name AND v.version = o.version
+		WHERE o.model = model_name AND o.status = 'confirmed'
+			AND o.observed_at >= day_start AND o.observed_at < day_end
+		ORDER BY o.version
+	LOOP
+		SELECT d.checked_window INTO checked FROM churn.drift d
+			WHERE d.model = model_name AND d.version = tested
+				AND d.feature = '(concept)' AND d.checked_window @> day_start
+			LIMIT 1;
+		IF NOT FOUND THEN
+			SELECT tstzrange(date_trunc('day', min(o.observed_at), 'UTC'), day_end)
+				INTO checked
+				FROM churn.outcomes o
+				WHERE o.model = model_name AND o.status = 'confirmed'
+					AND o.version = tested AND o.observed_at < day_end
+					AND o.observed_at >= (
+						SELECT coalesce(max(upper(d.checked_window)), '-infinity')
+						FROM churn.drift d
+						WHERE d.model = model_name AND d.version = tested
+							AND d.feature = '(concept)'
+							AND upper(d.checked_window) <= day_start);
+		END IF;
+		reason := churn.test_concept(model_name, tested, checked);
+		reasons := concat_ws('; ', reasons, format('version %s: ', tested) || reason);
+	END LOOP;
+	RETURN nullif(reasons, '');
+END
+$$;
+COMMENT ON FUNCTION churn.measure_concept(text, date) IS
+'internal: tests the outcomes of a day for concept drift; says why where there is no verdict';
+
+-- The days that have changed: whose scores were not looked at since they were
+-- over, or that have new outcomes.
+CREATE FUNCTION churn.changed_days(model_name text)
+RETURNS TABLE (day date, estimated boolean, realised boolean)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+	days date[];
+	more date[];
+	part record;
+BEGIN
+	SELECT array_agg(DISTINCT (p.scored_at AT TIME ZONE 'UTC')::date) INTO days
+		FROM churn.predictions p WHERE p.model = model_name;
+	FOR part IN SELECT c.oid::regclass AS name, c.relname
+		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'churn.prediction_log'::regclass
+	LOOP
+		IF part.relname ~ '^prediction_log_[0-9]{8}$' THEN
+			more := ARRAY[to_date(right(part.relname, 8), 'YYYYMMDD')];
+		ELSE
+			EXECUTE format('SELECT array_agg(DISTINCT (l.scored_at AT TIME ZONE ''UTC'')::date) FROM %s l WHERE l.model = $1', part.name)
+				INTO more USING model_name;
+		END IF;
+		days := days || more;
+	END LOOP;
+	RETURN QUERY
+		SELECT x.day, bool_or(x.estimated), bool_or(x.realised)
+		FROM (SELECT d.day, false AS estimated, true AS realised
+			FROM churn.measured_days d WHERE d.model = model_name AND d.pending
+			UNION ALL
+			SELECT s.day, true, false FROM unnest(days) AS s (day)
+			WHERE s.day <= today AND NOT EXISTS (SELECT FROM churn.measured_days d
+				WHERE d.model = model_name AND d.day = s.day
+					-- a score may be written a little after it was found
+					AND d.estimated_at > ((s.day + 1)::timestamp + interval '1 hour')
+						AT TIME ZONE 'UTC')) AS x
+		GROUP BY x.day ORDER BY x.day;
+END
+$$;
+COMMENT ON FUNCTION churn.changed_days(text) IS
+'internal: the days of a model that churn_measure() has to look at';
+
+CREATE FUNCTION churn_measure(model text, day date DEFAULT NULL)
+RETURNS SETOF churn.quality
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	m churn.models;
+	c record;
+	reasons text;
+BEGIN
+	IF churn_measure.model IS NULL THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'null_value_not_allowed',
+			MESSAGE = 'model must not be null';
+	END IF;
+	SELECT * INTO m FROM churn.models x WHERE x.name = churn_measure.model;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'undefined_object',
+			MESSAGE = format('model "%s" does not exist', churn_measure.model),
+			HINT = 'The table churn.models lists the models.';
+	END IF;
+	-- one at a time; "chrq"
+	PERFORM pg_advisory_xact_lock(1667789425, m.model_id);
+	FOR c IN
+		SELECT d.day, d.estimated, d.realised FROM churn.changed_days(m.name) d
+		WHERE churn_measure.day IS NULL
+		UNION ALL
+		SELECT churn_measure.day, true, true WHERE churn_measure.day IS NOT NULL
+		ORDER BY 1
+	LOOP
+		-- before the outcomes are read, lest some come unnoticed in between
+		INSERT INTO churn.measured_days AS d (model, day, pending, estimated_at)
+			VALUES (m.name, c.day, false, CASE WHEN c.estimated THEN clock_timestamp() END)
+			ON CONFLICT ON CONSTRAINT measured_days_pkey DO UPDATE SET pending = false,
+				estimated_at = coalesce(excluded.estimated_at, d.estimated_at);
+		IF c.estimated THEN
+			PERFORM churn.measure_estimated(m.name, c.day);
+		END IF;
+		IF c.realised THEN
+			PERFORM churn.measure_realised(m.name, c.day);
+			reasons := churn.measure_concept(m.name, c.day);
+		END IF;
+		RETURN QUERY SELECT q.* FROM churn.quality q
+			WHERE q.model = m.name AND q.day = c.day
+			ORDER BY q.version, q.role, q.basis, q.metric;
+	END LOOP;
+	IF reasons IS NOT NULL THEN
+		RAISE NOTICE USING
+			MESSAGE = format('there is no verdict yet on concept drift of model "%s"', m.name),
+			DETAIL = reasons || '.';
+	END IF;
+	-- against being dropped meanwhile
+	PERFORM FROM churn.models x WHERE x.model_id = m.model_id FOR KEY SHARE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'undefined_object',
+			MESSAGE = format('model "%s" has been dropped meanwhile', m.name);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION churn_measure(text, date) IS
+'measures the quality of the scores of a UTC day, or of all days that have changed, into churn.quality, and tests for concept drift';
+
+CREATE VIEW churn.model_health AS
+	SELECT d.model, d.day,
+		coalesce(p.version, e.version, r.version) AS version,
+		e.n AS predictions, e.base_rate AS mean_score,
+		e.pr_auc AS estimated_pr_auc, e.roc_auc AS estimated_roc_auc,
+		e.f1 AS estimated_f1, e.brier AS estimated_brier,
+		e.log_loss AS estimated_log_loss,
+		r.n AS outcomes, r.version AS outcomes_version,
+		r.base_rate AS churn_rate,
+		r.pr_auc, r.pr_auc_low, r.pr_auc_high,
+		r.roc_auc, r.roc_auc_low, r.roc_auc_high,
+		r.f1, r.brier, r.log_loss, r.ece,
+		t.pr_auc AS test_pr_auc, t.roc_auc AS test_roc_auc,
+		t.f1 AS test_f1, t.brier AS test_brier,
+		f.drifted AS data_drift, f.value::int AS drifted_features,
+		c.drifted AS concept_drift,
+		s.version AS challenger, s.n AS challenger_outcomes,
+		s.pr_auc AS challenger_pr_auc, s.roc_auc AS challenger_roc_auc,
+		s.f1 AS challenger_f1, s.brier AS challenger_brier
+	FROM (SELECT q.model, q.day FROM churn.quality q GROUP BY q.model, q.day
+		UNION SELECT x.model, (x.checked_at AT TIME ZONE 'UTC')::date
+		FROM churn.drift x WHERE x.feature = '(model)') d
+	-- in force when the day ended
+	LEFT JOIN LATERAL (SELECT x.version FROM churn.deployments x
+		WHERE x.model = d.model
+			AND lower(x.during) < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
+		ORDER BY lower(x.during) DESC LIMIT 1) p ON true
+	LEFT JOIN LATERAL (SELECT q.version, max(q.n) AS n,
+			max(q.value) FILTER (WHERE q.metric = 'base_rate') AS base_rate,
+			max(q.value) FILTER (WHERE q.metric = 'pr_auc') AS pr_auc,
+			max(q.value) FILTER (WHERE q.metric = 'roc_auc') AS roc_auc,
+			max(q.value) FILTER (WHERE q.metric = 'f1') AS f1,
+			max(q.value) FILTER (WHERE q.metric = 'brier') AS brier,
+			max(q.value) FILTER (WHERE q.metric = 'log_loss') AS log_loss
+		FROM churn.quality q WHERE q.model = d.model AND q.day = d.day
+			AND q.role = 'champion' AND q.basis = 'estimated'
+		GROUP BY q.version ORDER BY max(q.n) DESC, q.version DESC LIMIT 1) e ON true
+	LEFT JOIN LATERAL (SELECT q.version, max(q.n) AS n,
+			max(q.value) FILTER (WHERE q.metric = 'base_rate') AS base_rate,
+			max(q.value) FILTER (WHERE q.metric = 'pr_auc') AS pr_auc,
+			max(q.ci_low) FILTER (WHERE q.metric = 'pr_auc') AS pr_auc_low,
+			max(q.ci_high) FILTER (WHERE q.metric = 'pr_auc') AS pr_auc_high,
+			max(q.value) FILTER (WHERE q.metric = 'roc_auc') AS roc_auc,
+			max(q.ci_low) FILTER (WHERE q.metric = 'roc_auc') AS roc_auc_low,
+			max(q.ci_high) FILTER (WHERE q.metric = 'roc_auc') AS roc_auc_high,
+			max(q.value) FILTER (WHERE q.metric = 'f1') AS f1,
+			max(q.value) FILTER (WHERE q.metric = 'brier') AS brier,
+			max(q.value) FILTER (WHERE q.metric = 'log_loss') AS log_loss,
+			max(q.value) FILTER (WHERE q.metric = 'ece') AS ece
+		FROM churn.quality q WHERE q.model = d.model AND q.day = d.day
+			AND q.role = 'champion' AND q.basis = 'realised'
+		GROUP BY q.version ORDER BY max(q.n) DESC, q.version DESC LIMIT 1) r ON true
+	LEFT JOIN LATERAL (SELECT q.version, max(q.n) AS n,
+			max(q.value) FILTER (WHERE q.metric = 'pr_auc') AS pr_auc,
+			max(q.value) FILTER (WHERE q.metric = 'roc_auc') AS roc_auc,
+			max(q.value) FILTER (WHERE q.metric = 'f1') AS f1,
+			max(q.value) FILTER (WHERE q.metric = 'brier') AS brier
+		FROM churn.quality q WHERE q.model = d.model AND q.day = d.day
+			AND q.role = 'challenger' AND q.basis = 'realised'
+		GROUP BY q.version ORDER BY max(q.n) DESC, q.version DESC LIMIT 1) s ON true
+	LEFT JOIN LATERAL (SELECT
+			max(m.value) FILTER (WHERE m.metric = 'pr_auc') AS pr_auc,
+			max(m.value) FILTER (WHERE m.metric = 'roc_auc') AS roc_auc,
+			max(m.value) FILTER (WHERE m.metric = 'f1') AS f1,
+			max(m.value) FILTER (WHERE m.metric = 'brier') AS brier
+		FROM churn.metrics m WHERE m.model = d.model
+			AND m.version = coalesce(r.version, p.version, e.version)
+			AND m.dataset = 'test' AND m.candidate = '') t ON true
+	LEFT JOIN LATERAL (SELECT x.drifted, x.value FROM churn.drift x
+		WHERE x.model = d.model AND x.feature = '(model)'
+			AND x.statistic = 'drifted_features' AND x.segment IS NULL
+			AND x.checked_at >= d.day::timestamp AT TIME ZONE 'UTC'
+			AND x.checked_at < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
+		ORDER BY x.checked_at DESC LIMIT 1) f ON true
+	LEFT JOIN LATERAL (SELECT bool_or(x.drifted) AS drifted FROM churn.drift x
+		WHERE x.model = d.model AND x.feature = '(concept)'
+			AND x.version = r.version
+			AND x.checked_window @> d.day::timestamp AT TIME ZONE 'UTC') c ON true;
+COMMENT ON VIEW churn.model_health IS 'how well each model does, by UTC day: what its scores promise, what became of it, and whether data or customers have changed';
+COMMENT ON COLUMN churn.model_health.model IS 'name of the model';
+COMMENT ON COLUMN churn.model_health.day IS 'UTC day';
+COMMENT ON COLUMN churn.model_health.version IS 'version in force when the day ended';
+COMMENT ON COLUMN churn.model_health.predictions IS 'customers that were scored that day; null if none was';
+COMMENT ON COLUMN churn.model_health.mean_score IS 'mean of their scores: the share of them that is expected to churn';
+COMMENT ON COLUMN churn.model_health.estimated_pr_auc IS 'PR-AUC that their scores promise';
+COMMENT ON COLUMN churn.model_health.estimated_roc_auc IS 'ROC-AUC that their scores promise';
+COMMENT ON COLUMN churn.model_health.estimated_f1 IS 'F1 at the version''s threshold that their scores promise';
+COMMENT ON COLUMN churn.model_health.estimated_brier IS 'Brier score that their scores promise';
+COMMENT ON COLUMN churn.model_health.estimated_log_loss IS 'log loss that their scores promise';
+COMMENT ON COLUMN churn.model_health.outcomes IS 'customers with a score whose outcome was observed that day; null if there was none';
+COMMENT ON COLUMN churn.model_health.outcomes_version IS 'version that had given most of them their score';
+COMMENT ON COLUMN churn.model_health.churn_rate IS 'share of them that churned';
+COMMENT ON COLUMN churn.model_health.pr_auc IS 'PR-AUC of the scores that they had before';
+COMMENT ON COLUMN churn.model_health.pr_auc_low IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN churn.model_health.pr_auc_high IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN churn.model_health.roc_auc IS 'ROC-AUC of the scores that they had before';
+COMMENT ON COLUMN churn.model_health.roc_auc_low IS 'lower end of its 95 % interval';
+COMMENT ON COLUMN churn.model_health.roc_auc_high IS 'upper end of its 95 % interval';
+COMMENT ON COLUMN churn.model_health.f1 IS 'F1 of these scores at the version''s threshold';
+COMMENT ON COLUMN churn.model_health.brier IS 'Brier score of these scores';
+COMMENT ON COLUMN churn.model_health.log_loss IS 'log loss of these scores';
+COMMENT ON COLUMN churn.model_health.ece IS 'expected calibration error of these scores';
+COMMENT ON COLUMN churn.model_health.test_pr_auc IS 'PR-AUC on the test rows of the version that gave them, else of the version in force: the baseline';
+COMMENT ON COLUMN churn.model_health.test_roc_auc IS 'ROC-AUC on these test rows';
+COMMENT ON COLUMN churn.model_health.test_f1 IS 'F1 on these test rows';
+COMMENT ON COLUMN churn.model_health.test_brier IS 'Brier score on these test rows';
+COMMENT ON COLUMN churn.model_health.data_drift IS 'verdict of the day''s last churn_drift() of the model as a whole; null if there was none';
+COMMENT ON COLUMN churn.model_health.drifted_features IS 'features that had drifted by that';
+COMMENT ON COLUMN churn.model_health.concept_drift IS 'verdict of the tests of the outcomes of the window that the day is in; null if there is none';
+COMMENT ON COLUMN churn.model_health.challenger IS 'version that scored in the shadow of the champion before these outcomes; null if none did';
+COMMENT ON COLUMN churn.model_health.challenger_outcomes IS 'customers with an outcome that it had scored';
+COMMENT ON COLUMN churn.model_health.challenger_pr_auc IS 'PR-AUC of its scores';
+COMMENT ON COLUMN churn.model_health.challenger_roc_auc IS 'ROC-AUC of its scores';
+COMMENT ON COLUMN churn.model_health.challenger_f1 IS 'F1 of its scores at its threshold';
+COMMENT ON COLUMN churn.model_health.challenger_brier IS 'Brier score of its scores';
+
+REVOKE ALL ON FUNCTION churn_record_outcomes(text, text, text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn_measure(text, date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.scores_at(text, text[], timestamptz[], boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.estimated_quality(double precision[], double precision) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.realised_quality(double precision[], boolean[], double precision) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.concept_drift(double precision[], boolean[], double precision, double precision, double precision, bigint, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.measure_estimated(text, date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.measure_realised(text, date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.test_concept(text, int, tstzrange) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.measure_concept(text, date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION churn.changed_days(text) FROM PUBLIC;
+
+--
+-- 15. Privileges
 --
 -- Scoring is open to all, since it tells nothing of rows that the caller
 -- does not hold; all that trains, alters or shows models is not.

@@ -34,7 +34,9 @@ CALL churn_maintain(force => true);
 SELECT count(*), count(DISTINCT run_id) AS runs FROM churn.maintenance_log;
 
 -- where it cannot be called
+SET client_min_messages = warning;
 SELECT maintain_train('maintain');
+SET client_min_messages = notice;
 CALL churn_maintain('nobody');
 CALL churn_maintain('maintain');
 BEGIN;
@@ -237,7 +239,7 @@ SELECT churn_drop_model(name) FROM churn.models;
 DROP VIEW maintain_slow;
 
 -- retention
-TRUNCATE churn.maintenance_log, churn.drift, churn.alerts, churn.data_issues, churn.errors, churn.profiles, churn.quality;
+TRUNCATE churn.maintenance_log, churn.drift, churn.alerts, churn.data_issues, churn.errors, churn.profiles, churn.quality, churn.outcomes;
 SELECT maintain_train('kept');
 SELECT churn_set_policy('kept', retention => '10 days');
 INSERT INTO churn.drift (model, version, checked_at, checked_window, source, rows, feature, statistic, drifted)
@@ -246,6 +248,8 @@ INSERT INTO churn.profiles (model, version, window_start, window_end, rows, upda
 	SELECT m, 1, now() - d * interval '1 day', now() - d * interval '1 day', 1, now(), '' FROM unnest('{kept,other}'::text[]) m, unnest('{9,11,399,401}'::int[]) d;
 INSERT INTO churn.quality (model, version, day, role, basis, metric, n)
 	SELECT m, 1, current_date - d, 'champion', 'realised', 'pr_auc', 1 FROM unnest('{kept,other}'::text[]) m, unnest('{8,12,398,402}'::int[]) d;
+INSERT INTO churn.outcomes (model, customer_key, observed_at, churned, status, recorded_at)
+	SELECT m, 'x', now() - d * interval '1 day', true, 'confirmed', now() - d * interval '1 day' FROM unnest('{kept,other}'::text[]) m, unnest('{9,11,399,401}'::int[]) d;
 INSERT INTO churn.data_issues (model, found_at, source, severity, kind, message)
 	SELECT m, now() - d * interval '1 day', s, 'notice', 'x', 'x' FROM unnest('{kept,other}'::text[]) m, unnest('{9,11,399,401}'::int[]) d, unnest('{train,validate}'::text[]) s;
 INSERT INTO churn.errors (occurred_at, kind, model, message)
@@ -323,9 +327,23 @@ SET client_min_messages = notice;
 CALL churn_maintain('owned', true);
 SET client_min_messages = warning;
 
+-- partitions of days that are over get an index to look customers up, once
+SELECT 'prediction_log_' || to_char(now() AT TIME ZONE 'UTC' - interval '1 day', 'YYYYMMDD') AS yesterday,
+	(now() AT TIME ZONE 'UTC')::date - 1 || ' 00:00+00' AS since, (now() AT TIME ZONE 'UTC')::date || ' 00:00+00' AS until \gset
+CREATE TABLE churn.:yesterday PARTITION OF churn.prediction_log FOR VALUES FROM (:'since') TO (:'until');
+CREATE VIEW maintain_indexes AS
+	SELECT t.relname = :'yesterday' AS yesterday, count(x.indexrelid) AS indexes
+	FROM pg_inherits i JOIN pg_class t ON t.oid = i.inhrelid LEFT JOIN pg_index x ON x.indrelid = t.oid AND NOT x.indisprimary
+	WHERE i.inhparent = 'churn.prediction_log'::regclass GROUP BY t.relname;
+CALL churn_maintain();
+CALL churn_maintain();
+SELECT DISTINCT * FROM maintain_indexes ORDER BY yesterday;
+DROP VIEW maintain_indexes;
+DROP TABLE churn.:yesterday;
+
 SELECT churn_drop_model(name) FROM churn.models;
 SELECT DISTINCT model FROM churn.maintenance_log WHERE model IS NOT NULL ORDER BY 1;
-TRUNCATE churn.maintenance_log, churn.drift, churn.alerts, churn.data_issues, churn.errors, churn.profiles, churn.quality;
+TRUNCATE churn.maintenance_log, churn.drift, churn.alerts, churn.data_issues, churn.errors, churn.profiles, churn.quality, churn.outcomes;
 DROP VIEW maintain_last, maintain_trap CASCADE;
 DROP SCHEMA maintain_trap CASCADE;
 DROP FUNCTION maintain_function, maintain_train, maintain_shuffle, maintain_whoami;

@@ -139,6 +139,8 @@ DROP TABLE watch_parts;
 SELECT churn_unwatch('watch', 'public.watch_parts');
 SELECT churn_unwatch('watch');
 SELECT model, relation FROM churn.watches ORDER BY model, relation;
+-- the worker may have been about to write what is forgotten
+SELECT churn_wait('20s') AS waited \gset
 SELECT model FROM churn.rescans ORDER BY model;
 
 SELECT churn_drop_model(name) FROM churn.models ORDER BY name;

@@ -1,7 +1,8 @@
 /*
  * aggregate_ranking.c
  *		Metrics as SQL aggregates that need all scores: churn_pr_auc,
- *		churn_roc_auc, churn_lift.
+ *		churn_roc_auc, churn_lift, churn_estimated_pr_auc,
+ *		churn_estimated_roc_auc.
  *
  * The state is the list of scores with their counts.  When it is full, equal
  * scores are merged before it is made larger, so it holds at most a few times
@@ -17,7 +18,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "churn/metrics.h"
+#include "churn/cbpe.h"
 
 #include "aggregate_state.h"
 #include "compat.h"
@@ -46,6 +47,9 @@ PG_FUNCTION_INFO_V1(churn_rank_combine);
 PG_FUNCTION_INFO_V1(churn_pr_auc_final);
 PG_FUNCTION_INFO_V1(churn_roc_auc_final);
 PG_FUNCTION_INFO_V1(churn_lift_final);
+PG_FUNCTION_INFO_V1(churn_estimated_rank_add);
+PG_FUNCTION_INFO_V1(churn_estimated_pr_auc_final);
+PG_FUNCTION_INFO_V1(churn_estimated_roc_auc_final);
 
 /*
  * Lets a long sort be cancelled.
@@ -158,6 +162,21 @@ add_row(FunctionCallInfo fcinfo)
 				 errmsg("score must not be NaN")));
 	state->entries[state->n++] = churn_scored(score, PG_GETARG_BOOL(2));
 	return state;
+}
+
+/*
+ * churn.estimated_rank_add(state bytea, score double precision)
+ *
+ * The outcome, which is not known, is not looked at either.
+ */
+Datum
+churn_estimated_rank_add(PG_FUNCTION_ARGS)
+{
+	RankState  *state = make_room(rank_argument(fcinfo, 0), 1);
+
+	state->entries[state->n++] = churn_scored(churn_state_probability(fcinfo),
+											  false);
+	PG_RETURN_POINTER(state);
 }
 
 /*
@@ -289,4 +308,32 @@ churn_lift_final(PG_FUNCTION_ARGS)
 	return metric_result(fcinfo,
 						 churn_metrics_lift(state->entries, state->n,
 											state->fraction));
+}
+
+/*
+ * churn.estimated_pr_auc_final(state bytea) -> double precision
+ */
+Datum
+churn_estimated_pr_auc_final(PG_FUNCTION_ARGS)
+{
+	RankState  *state = sorted_argument(fcinfo);
+
+	if (state == NULL)
+		PG_RETURN_NULL();
+	return metric_result(fcinfo,
+						 churn_cbpe_pr_auc(state->entries, state->n));
+}
+
+/*
+ * churn.estimated_roc_auc_final(state bytea) -> double precision
+ */
+Datum
+churn_estimated_roc_auc_final(PG_FUNCTION_ARGS)
+{
+	RankState  *state = sorted_argument(fcinfo);
+
+	if (state == NULL)
+		PG_RETURN_NULL();
+	return metric_result(fcinfo,
+						 churn_cbpe_roc_auc(state->entries, state->n));
 }

@@ -25,7 +25,8 @@ typedef enum ChurnStateKind
 	CHURN_STATE_MEAN = 0x63685202,
 	CHURN_STATE_BINS = 0x63685203,
 	CHURN_STATE_CONFUSION = 0x63685204,
-	CHURN_STATE_PROFILE = 0x63685205
+	CHURN_STATE_PROFILE = 0x63685205,
+	CHURN_STATE_EXPECTED = 0x63685206
 } ChurnStateKind;
 
 /*
@@ -41,5 +42,15 @@ extern void churn_state_malformed(void);
 
 /* A zeroed state of so many bytes. */
 extern void *churn_state_make(ChurnStateKind kind, Size size);
+
+/* The state in the first argument, made if it is empty. */
+extern void *churn_state_own(FunctionCallInfo fcinfo, ChurnStateKind kind,
+							 Size size);
+
+/* The score in the second argument; one that is no probability is an error. */
+extern double churn_state_probability(FunctionCallInfo fcinfo);
+
+/* Adds a term to the mean of the first argument, and returns that. */
+extern Datum churn_state_mean_add(FunctionCallInfo fcinfo, double term);
 
 #endif							/* CHURN_AGGREGATE_STATE_H */

@@ -108,10 +108,10 @@ churn_state_make(ChurnStateKind kind, Size size)
 }
 
 /*
- * The state in an argument, made if it is empty.
+ * The state in the first argument; see aggregate_state.h.
  */
-static void *
-own_state(FunctionCallInfo fcinfo, ChurnStateKind kind, Size size)
+void *
+churn_state_own(FunctionCallInfo fcinfo, ChurnStateKind kind, Size size)
 {
 	void	   *state = churn_state_argument(fcinfo, 0, kind, size);
 
@@ -121,8 +121,8 @@ own_state(FunctionCallInfo fcinfo, ChurnStateKind kind, Size size)
 /*
  * The score in the second argument, which must be a probability.
  */
-static double
-probability_argument(FunctionCallInfo fcinfo)
+double
+churn_state_probability(FunctionCallInfo fcinfo)
 {
 	double		score = PG_GETARG_FLOAT8(1);
 
@@ -137,11 +137,11 @@ probability_argument(FunctionCallInfo fcinfo)
 /*
  * Adds a term to a mean.
  */
-static Datum
-mean_add(FunctionCallInfo fcinfo, double term)
+Datum
+churn_state_mean_add(FunctionCallInfo fcinfo, double term)
 {
-	MeanState  *state = own_state(fcinfo, CHURN_STATE_MEAN,
-								  sizeof(MeanState));
+	MeanState  *state = churn_state_own(fcinfo, CHURN_STATE_MEAN,
+										sizeof(MeanState));
 
 	state->rows++;
 	churn_sum_add(&state->sum, term);
@@ -154,9 +154,11 @@ mean_add(FunctionCallInfo fcinfo, double term)
 Datum
 churn_log_loss_add(PG_FUNCTION_ARGS)
 {
-	return mean_add(fcinfo,
-					churn_metrics_log_loss_term(probability_argument(fcinfo),
-												PG_GETARG_BOOL(2)));
+	double		score = churn_state_probability(fcinfo);
+	bool		churned = PG_GETARG_BOOL(2);
+
+	return churn_state_mean_add(fcinfo,
+								churn_metrics_log_loss_term(score, churned));
 }
 
 /*
@@ -165,10 +167,10 @@ churn_log_loss_add(PG_FUNCTION_ARGS)
 Datum
 churn_brier_add(PG_FUNCTION_ARGS)
 {
-	double		score = probability_argument(fcinfo);
+	double		score = churn_state_probability(fcinfo);
 	double		miss = PG_GETARG_BOOL(2) ? 1 - score : score;
 
-	return mean_add(fcinfo, miss * miss);
+	return churn_state_mean_add(fcinfo, miss * miss);
 }
 
 /*
@@ -177,8 +179,8 @@ churn_brier_add(PG_FUNCTION_ARGS)
 Datum
 churn_mean_combine(PG_FUNCTION_ARGS)
 {
-	MeanState  *state = own_state(fcinfo, CHURN_STATE_MEAN,
-								  sizeof(MeanState));
+	MeanState  *state = churn_state_own(fcinfo, CHURN_STATE_MEAN,
+										sizeof(MeanState));
 	MeanState  *other = churn_state_argument(fcinfo, 1, CHURN_STATE_MEAN,
 											 sizeof(MeanState));
 
@@ -210,9 +212,9 @@ churn_mean_final(PG_FUNCTION_ARGS)
 Datum
 churn_ece_add(PG_FUNCTION_ARGS)
 {
-	double		score = probability_argument(fcinfo);
-	BinState   *state = own_state(fcinfo, CHURN_STATE_BINS,
-								  sizeof(BinState));
+	double		score = churn_state_probability(fcinfo);
+	BinState   *state = churn_state_own(fcinfo, CHURN_STATE_BINS,
+										sizeof(BinState));
 	unsigned	bin = churn_metrics_bin(score, CHURN_ECE_BINS);
 
 	state->rows++;
@@ -227,8 +229,8 @@ churn_ece_add(PG_FUNCTION_ARGS)
 Datum
 churn_ece_combine(PG_FUNCTION_ARGS)
 {
-	BinState   *state = own_state(fcinfo, CHURN_STATE_BINS,
-								  sizeof(BinState));
+	BinState   *state = churn_state_own(fcinfo, CHURN_STATE_BINS,
+										sizeof(BinState));
 	BinState   *other = churn_state_argument(fcinfo, 1, CHURN_STATE_BINS,
 											 sizeof(BinState));
 	int			bin;
@@ -272,8 +274,8 @@ churn_ece_final(PG_FUNCTION_ARGS)
 Datum
 churn_confusion_add(PG_FUNCTION_ARGS)
 {
-	ConfusionState *state = own_state(fcinfo, CHURN_STATE_CONFUSION,
-									  sizeof(ConfusionState));
+	ConfusionState *state = churn_state_own(fcinfo, CHURN_STATE_CONFUSION,
+											sizeof(ConfusionState));
 	double		score = PG_GETARG_FLOAT8(1);
 	bool		churned = PG_GETARG_BOOL(2);
 	double		threshold = PG_GETARG_FLOAT8(3);
@@ -303,8 +305,8 @@ churn_confusion_add(PG_FUNCTION_ARGS)
 Datum
 churn_confusion_combine(PG_FUNCTION_ARGS)
 {
-	ConfusionState *state = own_state(fcinfo, CHURN_STATE_CONFUSION,
-									  sizeof(ConfusionState));
+	ConfusionState *state = churn_state_own(fcinfo, CHURN_STATE_CONFUSION,
+											sizeof(ConfusionState));
 	ConfusionState *other = churn_state_argument(fcinfo, 1,
 												 CHURN_STATE_CONFUSION,
 												 sizeof(ConfusionState));

@@ -15,8 +15,8 @@
  * Reads a date written YYYY-MM-DD.  No other form is taken, since what one of
  * those means depends on the session's DateStyle.
  */
-static bool
-parse_day(const char *text, DateADT *day)
+bool
+churn_parse_day(const char *text, DateADT *day)
 {
 	int			year;
 	int			month;
@@ -50,7 +50,7 @@ choose_as_of(ChurnColumns *columns, const ChurnSource *source,
 	columns->as_of = churn_find_column(source->desc, as_of);
 	if (columns->as_of < 0)
 	{
-		if (!parse_day(as_of, &columns->as_of_day))
+		if (!churn_parse_day(as_of, &columns->as_of_day))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("option \"as_of\" is neither a date nor the name of a column: \"%s\"",

@@ -34,6 +34,9 @@ extern ChurnColumns *churn_columns_choose(const ChurnSource *source,
 										  List *exclude, const char *as_of,
 										  List *transforms, bool rules);
 
+/* Reads a date written YYYY-MM-DD; false if it is none. */
+extern bool churn_parse_day(const char *text, DateADT *day);
+
 /* The columns of the source that training reads. */
 extern Bitmapset *churn_columns_needed(const ChurnColumns *columns);
 

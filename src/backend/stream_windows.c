@@ -33,6 +33,7 @@
 #include "churn/profile.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "role.h"
 #include "stream_caches.h"
 #include "stream_windows.h"
@@ -363,8 +364,10 @@ set_baseline(ChurnWindow *window, const char *json, uint32 nfeatures)
 	ChurnArena	arena = churn_memory_arena(scratch);
 	ChurnBaseline *baseline;
 	ChurnError	error;
+	size_t		length = strlen(json);
+	const char *utf8 = churn_to_utf8(json, &length);
 
-	baseline = churn_baseline_read(json, strlen(json), &arena, &error);
+	baseline = churn_baseline_read(utf8, length, &arena, &error);
 	if (baseline != NULL && baseline->nfeatures != nfeatures)
 	{
 		churn_fail(&error, CHURN_ERROR_CORRUPT, "it is one of %u features",

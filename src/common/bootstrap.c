@@ -200,6 +200,47 @@ churn_bootstrap_draw(ChurnBootstrap *bootstrap)
 	bootstrap->nsample = (size_t) (sample - bootstrap->sample);
 }
 
+/*
+ * Of so many rows, how many churn with that probability.  It is compared with
+ * 32 random bits, so that it is off by 2^-32 at most.
+ */
+static uint32_t
+draw_churned(uint64_t *random, uint32_t rows, double probability)
+{
+	uint64_t	limit = (uint64_t) (probability * 4294967296.0);
+	uint32_t	churned = 0;
+	uint32_t	i;
+
+	for (i = 0; i + 1 < rows; i += 2)
+	{
+		uint64_t	bits = next_random(random);
+
+		churned += ((bits & UINT32_MAX) < limit) + ((bits >> 32) < limit);
+	}
+	if (i < rows)
+		churned += (next_random(random) >> 32) < limit;
+	return churned;
+}
+
+void
+churn_bootstrap_outcomes(ChurnBootstrap *bootstrap)
+{
+	size_t		i;
+
+	for (i = 0; i < bootstrap->n; i++)
+	{
+		const ChurnScored *row = &bootstrap->rows[i];
+		ChurnScored *drawn = &bootstrap->sample[i];
+
+		drawn->score = row->score;
+		drawn->positives =
+			draw_churned(&bootstrap->random, row->positives, row->score) +
+			draw_churned(&bootstrap->random, row->negatives, row->score);
+		drawn->negatives = row->positives + row->negatives - drawn->positives;
+	}
+	bootstrap->nsample = bootstrap->n;
+}
+
 size_t
 churn_bootstrap_resamples(uint64_t rows)
 {

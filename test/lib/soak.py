@@ -160,8 +160,8 @@ class Client:
                 self.connection.commit()
             self.count[what] += 1
             return True
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            # deadlocks and lock timeouts have a code, dead servers have not
+        except psycopg2.Error as error:
+            # what a statement failed for has a code, a dead server has not
             if self.connection is not None and not self.connection.closed \
                     and error.pgcode and not error.pgcode.startswith("57P"):
                 self.connection.rollback()
@@ -174,10 +174,6 @@ class Client:
                 self.connection.close()
             self.connection = None
             return False
-        except psycopg2.Error:
-            self.connection.rollback()      # say, a key that exists
-            self.count["failed"] += 1
-            return True
 
     def run(self):
         signal.signal(signal.SIGINT, signal.SIG_IGN)

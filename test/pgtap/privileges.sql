@@ -42,6 +42,9 @@ SELECT set_eq($$ SELECT schema, name FROM churn_functions f
 	('public', 'churn_log_loss'), ('public', 'churn_brier'), ('public', 'churn_ece'),
 	('public', 'churn_f1'), ('public', 'churn_precision'), ('public', 'churn_recall'),
 	('public', 'churn_profile'),
+	('public', 'churn_estimated_pr_auc'), ('public', 'churn_estimated_roc_auc'),
+	('public', 'churn_estimated_log_loss'), ('public', 'churn_estimated_brier'), ('public', 'churn_estimated_f1'),
+	('public', 'churn_estimated_precision'), ('public', 'churn_estimated_recall'),
 	('churn', 'score_support'), ('churn', 'progress'), ('churn', 'stream') $$,
 	'what PUBLIC may execute');
 SELECT is_empty($$ SELECT c.oid::regclass, p FROM pg_class c,
@@ -94,7 +97,7 @@ SELECT is(round(churn_score(c, 'm')::numeric, 3), 0.622, 'also of a row that the
 	FROM (SELECT * FROM customers WHERE id = 1 OFFSET 0) c;
 SELECT is(count(*), 3::bigint, 'anyone may generate customers') FROM churn_sample_customers(3);
 SELECT throws_ok('SELECT * FROM churn.' || t, '42501', NULL, 'may not read churn.' || t)
-	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,drift,watches,rescans,stream_position,prediction_log,profiles,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status,at_risk}'::text[]) t;
+	FROM unnest('{models,model_versions,features,metrics,deployments,predictions,data_issues,drift,watches,rescans,stream_position,prediction_log,profiles,errors,alert_rules,alerts,policies,maintenance_log,training_progress,stream_status,at_risk,outcomes,quality,measured_days,model_health}'::text[]) t;
 SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARRAY[
 	$$SELECT churn_train('customers', 'x', algorithm => 'xgboost', options => '{"folds": 0}')$$,
 	$$SELECT churn_rescore('m')$$,
@@ -106,6 +109,17 @@ SELECT throws_ok(command, '42501', NULL, 'may not: ' || command) FROM unnest(ARR
 	$$SELECT churn_drop_alert_rule('m', 'r')$$,
 	$$SELECT * FROM churn_take_alerts()$$,
 	$$SELECT churn.maintain_log('1 day')$$,
+	$$SELECT churn_record_outcomes('m', 'VALUES (1, true)', 'column2', 'column1')$$,
+	$$SELECT * FROM churn_measure('m')$$,
+	$$SELECT churn.scores_at('m', '{}', '{}', false)$$,
+	$$SELECT churn.estimated_quality('{0.5}', 0.5)$$,
+	$$SELECT churn.realised_quality('{0.5}', '{t}', 0.5)$$,
+	$$SELECT churn.concept_drift('{0.5}', '{t}', 0.01, NULL, NULL, NULL, NULL)$$,
+	$$SELECT churn.measure_estimated('m', '2024-01-01')$$,
+	$$SELECT churn.measure_realised('m', '2024-01-01')$$,
+	$$SELECT churn.test_concept('m', 1, '(,)')$$,
+	$$SELECT churn.measure_concept('m', '2024-01-01')$$,
+	$$SELECT churn.changed_days('m')$$,
 	$$SELECT churn_drift('m')$$,
 	$$SELECT churn.raise_alert('m', 'drift', 'x')$$,
 	$$SELECT churn_compare('m', 1)$$,
@@ -149,7 +163,7 @@ RESET ROLE;
 -- An operator: functions can be granted without any right on the tables
 --
 GRANT EXECUTE ON FUNCTION churn_promote, churn_rollback, churn_drop_model, churn_import, churn_export,
-	churn_rescore TO regress_churn_operator;
+	churn_rescore, churn_record_outcomes, churn_measure TO regress_churn_operator;
 SET LOCAL ROLE regress_churn_operator;
 SELECT is(version, 1, 'an operator imports a model of its own') FROM churn_import('mine', leaf(), source => 'customers', key => 'id');
 SELECT throws_ok($$ SELECT churn_import('m', leaf()) $$, '42501', 'must be owner of model "m"',
@@ -159,6 +173,8 @@ SELECT lives_ok($$ SELECT churn_promote('mine', 2) $$, 'promotes');
 SELECT is(churn_rollback('mine'), 1, 'rolls back');
 SELECT cmp_ok(length(churn_export('mine')), '>', 100, 'exports');
 SELECT is(churn_rescore('mine'), 3::bigint, 'rescores');
+SELECT is(churn_record_outcomes('mine', 'SELECT id, id > 1 AS churned FROM customers', 'churned'), 3::bigint, 'records outcomes');
+SELECT is(count(*), 28::bigint, 'measures the scores') FROM churn_measure('mine');
 SELECT throws_ok($$ SELECT * FROM churn.predictions $$, '42501', NULL, 'without reading the tables');
 SELECT lives_ok($$ SELECT churn_drop_model('mine', 2) $$, 'drops a version');
 SELECT throws_ok($$ SELECT churn.deploy('mine', 1, 'x') $$, '42501', NULL, 'the parts inside stay closed');

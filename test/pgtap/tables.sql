@@ -20,9 +20,9 @@ CREATE TEMP VIEW churn_relations AS
 -- Which relations there are
 --
 SELECT tables_are('churn', ARRAY['models', 'model_versions', 'features', 'metrics', 'candidates',
-	'deployments', 'predictions', 'data_issues', 'drift', 'watches', 'rescans', 'stream_position', 'prediction_log',
+	'deployments', 'predictions', 'outcomes', 'quality', 'measured_days', 'data_issues', 'drift', 'watches', 'rescans', 'stream_position', 'prediction_log',
 	'profiles', 'errors', 'alert_rules', 'alerts', 'policies', 'maintenance_log'], 'the tables of schema churn');
-SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status', 'at_risk'], 'the views of schema churn');
+SELECT views_are('churn', ARRAY['training_progress', 'leaderboard', 'stream_status', 'at_risk', 'model_health'], 'the views of schema churn');
 SELECT sequences_are('churn', ARRAY['models_model_id_seq', 'deployments_deployment_id_seq',
 	'data_issues_issue_id_seq', 'drift_check_id_seq', 'errors_error_id_seq', 'alert_rules_rule_id_seq', 'alerts_alert_id_seq', 'maintenance_log_step_id_seq'],
 	'the sequences of schema churn');
@@ -75,6 +75,22 @@ INSERT INTO expected_columns VALUES
 	 'lsn pg_lsn, origin text!'),
 	('profiles', 'model text!, version integer!, window_start timestamp with time zone!, '
 	 'window_end timestamp with time zone!, rows bigint!, updated_at timestamp with time zone!, profile bytea!'),
+	('outcomes', 'model text!, customer_key text!, observed_at timestamp with time zone!, churned boolean, status text!, '
+	 'score double precision, version integer, scored_at timestamp with time zone, challenger_score double precision, '
+	 'challenger_version integer, recorded_at timestamp with time zone!'),
+	('quality', 'model text!, version integer!, day date!, role text!, basis text!, metric text!, value double precision, '
+	 'ci_low double precision, ci_high double precision, n bigint!'),
+	('measured_days', 'model text!, day date!, pending boolean!, estimated_at timestamp with time zone'),
+	('model_health', 'model text, day date, version integer, predictions bigint, mean_score double precision, '
+	 'estimated_pr_auc double precision, estimated_roc_auc double precision, estimated_f1 double precision, '
+	 'estimated_brier double precision, estimated_log_loss double precision, outcomes bigint, outcomes_version integer, '
+	 'churn_rate double precision, pr_auc double precision, pr_auc_low double precision, pr_auc_high double precision, '
+	 'roc_auc double precision, roc_auc_low double precision, roc_auc_high double precision, f1 double precision, '
+	 'brier double precision, log_loss double precision, ece double precision, test_pr_auc double precision, '
+	 'test_roc_auc double precision, test_f1 double precision, test_brier double precision, data_drift boolean, '
+	 'drifted_features integer, concept_drift boolean, challenger integer, challenger_outcomes bigint, '
+	 'challenger_pr_auc double precision, challenger_roc_auc double precision, challenger_f1 double precision, '
+	 'challenger_brier double precision'),
 	('errors', 'error_id bigint!, occurred_at timestamp with time zone!, kind text!, model text, relation text, '
 	 'customer_key text, lsn pg_lsn, sqlstate text, message text!, detail text, hint text'),
 	('alert_rules', 'rule_id integer!, name text!, model text!, condition text!, cooldown interval!, '
@@ -119,6 +135,9 @@ SELECT col_is_pk('churn', 'predictions', ARRAY['customer_key', 'model'],
 	'key of predictions begins with the customer''s');
 SELECT col_is_pk('churn', 'data_issues', 'issue_id', 'key of data_issues');
 SELECT col_is_pk('churn', 'drift', ARRAY['check_id', 'feature', 'statistic'], 'key of drift');
+SELECT col_is_pk('churn', 'outcomes', ARRAY['model', 'customer_key', 'observed_at'], 'key of outcomes');
+SELECT col_is_pk('churn', 'quality', ARRAY['model', 'version', 'day', 'role', 'basis', 'metric'], 'key of quality');
+SELECT col_is_pk('churn', 'measured_days', ARRAY['model', 'day'], 'key of measured_days');
 SELECT col_is_pk('churn', 'watches', ARRAY['model', 'relation'], 'key of watches');
 SELECT col_is_pk('churn', 'rescans', 'model', 'key of rescans');
 SELECT col_is_pk('churn', 'stream_position', 'slot', 'key of stream_position');
@@ -273,6 +292,22 @@ SELECT lives_ok(format('EXECUTE add_step(''b'', ''drift'', %L)', state), format(
 SELECT throws_ok($$ EXECUTE add_step('a', 'rest', 'done') $$, '23514', NULL, 'no other step');
 SELECT throws_ok($$ EXECUTE add_step('a', 'drift', 'open') $$, '23514', NULL, 'no other state');
 
+PREPARE add_outcome (boolean, text, text) AS INSERT INTO churn.outcomes (model, customer_key, observed_at, churned, status, recorded_at)
+	VALUES ('a', $3, '2024-01-01', $1, $2, now());
+SELECT lives_ok($$ EXECUTE add_outcome(true, 'confirmed', '1') $$, 'an outcome');
+SELECT lives_ok($$ EXECUTE add_outcome(NULL, 'pending', '2') $$, 'one that is not known yet');
+SELECT throws_ok($$ EXECUTE add_outcome(true, 'pending', '3') $$, '23514', NULL, 'what is pending is not known');
+SELECT throws_ok($$ EXECUTE add_outcome(NULL, 'confirmed', '3') $$, '23514', NULL, 'what is confirmed is');
+SELECT throws_ok($$ EXECUTE add_outcome(true, 'guessed', '3') $$, '23514', NULL, 'and there is nothing else');
+SELECT throws_ok($$ EXECUTE add_outcome(false, 'confirmed', '1') $$, '23505', NULL, 'a customer has one outcome at a time');
+PREPARE add_quality (int, text, text) AS INSERT INTO churn.quality (model, version, day, role, basis, metric, value, n)
+	VALUES ('a', $1, '2024-01-01', $2, $3, 'pr_auc', 0.5, 1);
+SELECT lives_ok(format('EXECUTE add_quality(%s, %L, %L)', v, r, b), format('quality of version %s, %s, %s', v, r, b))
+	FROM generate_series(1, 2) v, unnest('{champion,challenger}'::text[]) r, unnest('{estimated,realised}'::text[]) b;
+SELECT throws_ok($$ EXECUTE add_quality(1, 'guest', 'realised') $$, '23514', NULL, 'of nobody else');
+SELECT throws_ok($$ EXECUTE add_quality(1, 'champion', 'guessed') $$, '23514', NULL, 'and not from nothing');
+INSERT INTO churn.measured_days (model, day, pending) VALUES ('a', '2024-01-01', true), ('b', '2024-01-01', true);
+
 -- all that belongs to a version or a model goes with it, and nothing else
 SELECT lives_ok($$ EXECUTE add_version('a', 2, 'import', 10) $$, 'another version');
 INSERT INTO churn.features (model, version, position, name, kind) VALUES ('a', 2, 1, 'x', 'number');
@@ -291,16 +326,21 @@ PREPARE rows_of (text) AS
 	UNION ALL SELECT 'predictions', version FROM churn.predictions WHERE model = $1
 	UNION ALL SELECT 'data_issues', version FROM churn.data_issues WHERE model = $1
 	UNION ALL SELECT 'drift', version FROM churn.drift WHERE model = $1
+	UNION ALL SELECT 'quality', version FROM churn.quality WHERE model = $1
+	UNION ALL SELECT 'outcomes', NULL FROM churn.outcomes WHERE model = $1
+	UNION ALL SELECT 'measured_days', NULL FROM churn.measured_days WHERE model = $1
 	UNION ALL SELECT 'profiles', version FROM churn.profiles WHERE model = $1;
 SELECT lives_ok($$ SELECT churn_drop_model('a', 2) $$, 'a version is dropped');
 SELECT set_eq($$ EXECUTE rows_of('a') $$, $$ VALUES ('versions', 1), ('features', 1), ('metrics', 1),
-	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1), ('drift', 1), ('profiles', 1) $$, 'its rows are gone, those of the other version stay');
+	('candidates', 1), ('deployments', 1), ('predictions', 1), ('data_issues', 1), ('drift', 1), ('profiles', 1),
+	('quality', 1), ('outcomes', NULL), ('measured_days', NULL) $$, 'its rows are gone, those of the other version stay');
 SELECT is(challenger, NULL, 'it is no challenger any more') FROM churn.models WHERE name = 'a';
 SELECT lives_ok($$ SELECT churn_drop_model('a') $$, 'the model is dropped');
 SELECT is_empty($$ EXECUTE rows_of('a') $$, 'and all of its rows are gone');
 SELECT set_eq('SELECT name FROM churn.models', ARRAY['b'], 'so is the model itself; another stays');
 SELECT isnt_empty($$ SELECT FROM churn.deployments WHERE model = 'b' $$, 'the other''s deployments stay');
 SELECT set_eq($$ SELECT model FROM churn.watches UNION ALL SELECT model FROM churn.rescans
+	UNION ALL SELECT model FROM churn.measured_days
 	UNION ALL SELECT model FROM churn.alert_rules UNION ALL SELECT model FROM churn.policies
 	UNION ALL SELECT model FROM churn.maintenance_log $$, ARRAY['b'],
 	'watches, alert rules, policy and history of maintenance go, too, of that model');

@@ -48,6 +48,13 @@ extern bool churn_bootstrap_init(ChurnBootstrap *bootstrap,
 extern void churn_bootstrap_draw(ChurnBootstrap *bootstrap);
 
 /*
+ * The parametric bootstrap: keeps the rows and draws what happened to them, each
+ * churning with the probability that is its score (0..1), whatever happened in
+ * truth.
+ */
+extern void churn_bootstrap_outcomes(ChurnBootstrap *bootstrap);
+
+/*
  * Resamples that are worth their time: 1,000 up to 20,000 rows, beyond that
  * 20 million rows in all, but at least 100 resamples.
  */
