@@ -1685,6 +1685,7 @@ DECLARE
 	today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
 	day date;
 	partition text;
+	patience text := current_setting('lock_timeout');
 BEGIN
 	FOR day IN SELECT today + i FROM generate_series(0, 2) AS i LOOP
 		partition := 'prediction_log_' || to_char(day, 'YYYYMMDD');
@@ -1711,6 +1712,7 @@ BEGIN
 			NULL;
 		END;
 	END LOOP;
+	PERFORM set_config('lock_timeout', patience, true);
 END
 $$;
 COMMENT ON FUNCTION churn.maintain_log(interval) IS
@@ -2263,7 +2265,7 @@ BEGIN
 			'notices', count(*) FILTER (WHERE i.severity = 'notice'),
 			'first_error', (array_agg(i.message) FILTER (WHERE i.severity = 'error'))[1])
 		INTO s.detail
-		FROM @extschema@.churn_validate(s.model) i;
+		FROM @extschema@.churn_validate(s.model, NULL::text, NULL::int) i;
 	s.message := format('errors: %s, warnings: %s, notices: %s', s.detail ->> 'errors',
 		s.detail ->> 'warnings', s.detail ->> 'notices');
 	RETURN s;
@@ -2288,7 +2290,7 @@ BEGIN
 		s.message := format('version %s has no baseline', s.version);
 		RETURN s;
 	END IF;
-	WITH drift AS (SELECT * FROM @extschema@.churn_drift(s.model)),
+	WITH drift AS (SELECT * FROM @extschema@.churn_drift(s.model, NULL::text, NULL::int, NULL::text, NULL::interval)),
 	found AS (
 		SELECT d.feature, d.value, d.feature || format(' (PSI %s)', round(d.value::numeric, 3)) AS name
 		FROM drift d
@@ -2302,15 +2304,20 @@ BEGIN
 		FROM drift d WHERE d.feature = '(model)';
 	-- what sets a segment apart from all customers is no alarm
 	IF p.drift_segment IS NOT NULL THEN
-		SELECT s.detail || jsonb_build_object('checks', (s.detail -> 'checks') || jsonb_agg(DISTINCT d.check_id))
-			INTO s.detail
-			FROM @extschema@.churn_drift(s.model, segment => p.drift_segment) d;
+		BEGIN
+			SELECT s.detail || jsonb_build_object('checks', (s.detail -> 'checks') || jsonb_agg(DISTINCT d.check_id))
+				INTO s.detail
+				FROM @extschema@.churn_drift(s.model, NULL::text, NULL::int, p.drift_segment, NULL::interval) d;
+		EXCEPTION WHEN OTHERS THEN
+			-- too many of them, say: the model is looked after all the same
+			s.detail := s.detail || jsonb_build_object('segment_error', SQLERRM);
+		END;
 	END IF;
 	s.message := CASE WHEN (s.detail ->> 'drifted')::boolean
 			THEN 'drift of ' || (s.detail ->> 'largest')
 		WHEN (s.detail ->> 'rows')::bigint < p.min_rows
 			THEN format('%s rows are too few to tell', s.detail ->> 'rows')
-		ELSE 'no drift' END;
+		ELSE 'no drift' END || coalesce('; segments: ' || (s.detail ->> 'segment_error'), '');
 	RETURN s;
 END
 $$;
@@ -2324,12 +2331,20 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	p churn.policies;
-	before bigint;
+	since timestamptz;
 BEGIN
 	SELECT * INTO p FROM churn.policies o WHERE o.model = s.model;
 	SELECT m.champion INTO s.version FROM churn.models m WHERE m.name = s.model;
-	SELECT coalesce(max(d.check_id), 0) INTO before FROM churn.drift d;
-	WITH measured AS (SELECT q.* FROM @extschema@.churn_measure(s.model) q)
+	-- verdicts that no run has acted upon, whoever measured
+	SELECT greatest(max(l.finished_at), (SELECT max(v.finished_at) FROM churn.model_versions v
+			WHERE v.model = s.model AND v.version >= s.version))
+		INTO since
+		FROM churn.maintenance_log l
+		JOIN churn.maintenance_log r ON r.run_id = l.run_id AND r.model = l.model
+			AND r.step = 'retrain' AND (r.state = 'done'
+				OR r.state = 'skipped' AND r.message = 'the policy''s action is alert')
+		WHERE l.model = s.model AND l.step = 'measure' AND l.run_id <> s.run_id;
+	WITH measured AS (SELECT q.* FROM @extschema@.churn_measure(s.model, NULL::date) q)
 	SELECT jsonb_build_object('days', count(DISTINCT q.day), 'values', count(*))
 		INTO s.detail FROM measured q;
 	SELECT s.detail || jsonb_build_object('drifted', count(*) > 0,
@@ -2337,7 +2352,7 @@ BEGIN
 		INTO s.detail
 		FROM churn.drift d
 		WHERE d.model = s.model AND d.version = s.version AND d.feature = '(concept)'
-			AND d.check_id > before AND d.drifted AND d.rows >= p.min_rows;
+			AND d.checked_at > since AND d.drifted AND d.rows >= p.min_rows;
 	s.message := CASE WHEN (s.detail ->> 'drifted')::boolean
 		THEN 'concept drift: ' || (SELECT string_agg(format('%s %s', x.key, round(x.value::numeric, 3)), ', ')
 			FROM jsonb_each_text(s.detail -> 'statistics') x)
@@ -2439,7 +2454,7 @@ BEGIN
 		RETURN s;
 	END IF;
 	SELECT jsonb_object_agg(c.metric, to_jsonb(c) - 'metric') INTO s.detail
-		FROM @extschema@.churn_compare(s.model, s.version, champion) c;
+		FROM @extschema@.churn_compare(s.model, s.version, champion, NULL::text, 1000, NULL::text) c;
 	SELECT * INTO gate FROM jsonb_to_record(s.detail -> 'pr_auc') AS g
 		(champion double precision, challenger double precision,
 		 difference double precision, ci_low double precision,
@@ -2597,7 +2612,6 @@ BEGIN
 		s.state := 'skipped';
 		s.message := 'churn.log_retention is 0';
 	ELSE
-		PERFORM churn.maintain_log(retention);
 		-- of days that are over, to look customers up; while a partition is
 		-- written, such an index would cost more than all else
 		FOR partition IN
@@ -2611,6 +2625,8 @@ BEGIN
 		LOOP
 			EXECUTE format('CREATE INDEX ON churn.%I (customer_key, model, scored_at)', partition);
 		END LOOP;
+		-- last, since dropping locks the whole log
+		PERFORM churn.maintain_log(retention);
 		SELECT format('partitions: %s', count(*)) INTO s.message
 			FROM pg_inherits i WHERE i.inhparent = 'churn.prediction_log'::regclass;
 	END IF;
@@ -3008,6 +3024,8 @@ BEGIN
 		WHERE o.model = model_name AND o.status = 'pending'
 			AND o.version = tested AND o.observed_at < upper(checked)
 			AND o.observed_at >= coalesce(lower(checked), '-infinity');
+	DELETE FROM churn.drift d WHERE d.model = model_name AND d.version = tested
+		AND d.feature = '(concept)' AND d.checked_window = checked;
 	IF g.n < fewest THEN
 		RETURN format('%s outcomes are too few, at least %s are wanted', g.n, fewest);
 	ELSIF g.churned = 0 OR g.churned = g.n THEN
@@ -3020,8 +3038,6 @@ BEGIN
 
 	SELECT x.test_rows, x.test_positives INTO v FROM churn.model_versions x
 		WHERE x.model = model_name AND x.version = tested;
-	DELETE FROM churn.drift d WHERE d.model = model_name AND d.version = tested
-		AND d.feature = '(concept)' AND d.checked_window = checked;
 	number := nextval('churn.drift_check_id_seq');
 	INSERT INTO churn.drift (check_id, model, version, checked_at, checked_window,
 			source, rows, feature, statistic, value, threshold, p_value, drifted)

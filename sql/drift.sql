@@ -250,6 +250,18 @@ DROP TABLE drift_states;
 DROP AGGREGATE drift_state (text, text[], text, int, VARIADIC "any");
 DROP AGGREGATE drift_bad (bytea);
 
+-- a function that somebody made for just these columns goes before the aggregate, but is not called
+DO $$BEGIN
+	EXECUTE format('CREATE FUNCTION churn_profile(text, text[], text, int, %s) RETURNS bytea LANGUAGE sql AS %L',
+		(SELECT string_agg(format_type(atttypid, NULL), ', ' ORDER BY attnum) FROM pg_attribute
+		WHERE attrelid = 'drift_today'::regclass AND attname IN (SELECT name FROM churn.features WHERE model = 'drift_customers' AND version = 1)),
+		'SELECT NULL::bytea');
+END$$;
+SELECT count(*) FROM churn_drift('drift_customers', 'drift_today', 1);
+DO $$BEGIN
+	EXECUTE (SELECT 'DROP FUNCTION ' || oid::regprocedure FROM pg_proc WHERE proname = 'churn_profile' AND prokind = 'f');
+END$$;
+
 -- away with the model go its checks
 SELECT count(*) > 0 AS some FROM churn.drift WHERE model = 'drift_customers' AND version = 2;
 SELECT churn_drop_model('drift_customers', 2);

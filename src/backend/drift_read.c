@@ -16,10 +16,14 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/params.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 
 #include "compat.h"
 #include "drift.h"
@@ -183,6 +187,35 @@ churn_drift_options(const ChurnDrift *drift, int n, const Oid *types,
 }
 
 /*
+ * Complains if the statement calls another function than our aggregate: that
+ * takes columns of any type, and one of its name that somebody else made for
+ * just these types would go before it.
+ */
+static void
+check_aggregate(SPIPlanPtr plan)
+{
+	Oid			types[] = {TEXTOID, TEXTARRAYOID, TEXTOID, INT4OID, ANYOID};
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	Query	   *query = linitial_node(Query, source->query_list);
+	Aggref	   *call = (Aggref *) lsecond_node(TargetEntry,
+											   query->targetList)->expr;
+	char	   *schema;
+	List	   *name;
+
+	if (IsA(call, Aggref))
+	{
+		schema = get_namespace_name(get_func_namespace(call->aggfnoid));
+		name = list_make2(makeString(schema), makeString("churn_profile"));
+		if (call->aggfnoid == LookupFuncName(name, lengthof(types), types, true))
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("another function takes the place of aggregate churn_profile"),
+			 errhint("Drop the other functions of that name in the extension's schema.")));
+}
+
+/*
  * Counts the rows, in the role that reads them.
  */
 static void
@@ -204,6 +237,7 @@ count_rows(ChurnDrift *drift, const char *text)
 	plan = churn_source_prepare(counting_statement(drift, source, columns,
 												   whole),
 								lengthof(types), types);
+	check_aggregate(plan);
 	values[0] = CStringGetTextDatum(drift->baseline_json);
 	nulls[1] = whole;
 	if (!whole)

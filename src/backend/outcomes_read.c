@@ -282,8 +282,7 @@ read_rows(ChurnRecording *recording, const char *text)
 	receiver->pub.mydest = DestNone;
 	receiver->recording = recording;
 	receiver->own = recording->source == NULL ||
-		(source->relation != NULL && recording->row->source_relation != NULL &&
-		 strcmp(source->relation, recording->row->source_relation) == 0);
+		churn_source_is_own(source, recording->row);
 	receiver->row_context = AllocSetContextCreate(recording->context,
 												  "churn record outcomes row",
 												  ALLOCSET_DEFAULT_SIZES);
