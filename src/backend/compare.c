@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "evaluate.h"
 
@@ -68,35 +69,6 @@ static void
 poll_interrupts(void)
 {
 	CHECK_FOR_INTERRUPTS();
-}
-
-/*
- * A text argument as a C string; NULL for NULL.
- */
-static char *
-text_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-/*
- * A version asked for; 0 for the champion.
- */
-static int
-version_argument(FunctionCallInfo fcinfo, int argument)
-{
-	int			version;
-
-	if (PG_ARGISNULL(argument))
-		return 0;
-	version = PG_GETARG_INT32(argument);
-	if (version < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version %d is out of range", version),
-				 errhint("Versions count from 1.")));
-	return version;
 }
 
 /*
@@ -310,16 +282,6 @@ p_value(const ChurnPaired *paired, bool larger_is_better)
 }
 
 /*
- * A number as a column of the result; NaN is NULL.
- */
-static void
-set_number(double number, Datum *value, bool *isnull)
-{
-	*value = Float8GetDatum(number);
-	*isnull = isnan(number);
-}
-
-/*
  * Returns a row a metric.
  */
 static void
@@ -336,13 +298,13 @@ return_metrics(FunctionCallInfo fcinfo, const ChurnEvaluation *evaluation,
 		bool		nulls[RESULT_COLUMNS] = {false};
 
 		columns[0] = CStringGetTextDatum(compared[i].name);
-		set_number(paired->second, &columns[1], &nulls[1]);
-		set_number(paired->first, &columns[2], &nulls[2]);
-		set_number(paired->difference, &columns[3], &nulls[3]);
-		set_number(paired->interval.low, &columns[4], &nulls[4]);
-		set_number(paired->interval.high, &columns[5], &nulls[5]);
-		set_number(p_value(paired, compared[i].larger_is_better), &columns[6],
-				   &nulls[6]);
+		churn_result_number(paired->second, &columns[1], &nulls[1]);
+		churn_result_number(paired->first, &columns[2], &nulls[2]);
+		churn_result_number(paired->difference, &columns[3], &nulls[3]);
+		churn_result_number(paired->interval.low, &columns[4], &nulls[4]);
+		churn_result_number(paired->interval.high, &columns[5], &nulls[5]);
+		churn_result_number(p_value(paired, compared[i].larger_is_better), &columns[6],
+							&nulls[6]);
 		columns[7] = Int64GetDatum((int64) evaluation->measured);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, columns,
 							 nulls);
@@ -381,12 +343,12 @@ churn_compare(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	old = MemoryContextSwitchTo(context);
 	evaluation->context = context;
-	evaluation->source = text_argument(fcinfo, ARG_SOURCE);
-	find_versions(&comparison, text_argument(fcinfo, ARG_MODEL),
-				  version_argument(fcinfo, ARG_CHALLENGER),
-				  version_argument(fcinfo, ARG_CHAMPION));
+	evaluation->source = churn_argument_text(fcinfo, ARG_SOURCE);
+	find_versions(&comparison, churn_argument_text(fcinfo, ARG_MODEL),
+				  churn_argument_version(fcinfo, ARG_CHALLENGER),
+				  churn_argument_version(fcinfo, ARG_CHAMPION));
 	share_test_part(&comparison);
-	choose_part(&comparison, text_argument(fcinfo, ARG_PART));
+	choose_part(&comparison, churn_argument_text(fcinfo, ARG_PART));
 	churn_evaluation_read(evaluation);
 	churn_evaluation_check_rows(evaluation);
 	tell_rows(&comparison);

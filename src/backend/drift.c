@@ -23,13 +23,14 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "drift.h"
 #include "encoding.h"
 #include "role.h"
+#include "row_store.h"
 
 /* Thresholds of a model without a policy. */
 #define DEFAULT_ALPHA	0.05
@@ -113,35 +114,6 @@ churn_drift_profile(const ChurnDrift *drift, Datum bytes)
 		return profile;
 	pfree(profile);
 	return NULL;
-}
-
-/*
- * A text argument as a C string; NULL for NULL.
- */
-static char *
-text_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-/*
- * The version asked for; 0 for the champion.
- */
-static int
-version_argument(FunctionCallInfo fcinfo)
-{
-	int			version;
-
-	if (PG_ARGISNULL(ARG_VERSION))
-		return 0;
-	version = PG_GETARG_INT32(ARG_VERSION);
-	if (version < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version %d is out of range", version),
-				 errhint("Versions count from 1.")));
-	return version;
 }
 
 /*
@@ -251,16 +223,6 @@ feature_name(const ChurnDrift *drift, int feature)
 }
 
 /*
- * A number as a column; NaN is NULL.
- */
-static void
-set_number(double number, Datum *value, bool *isnull)
-{
-	*value = Float8GetDatum(number);
-	*isnull = isnan(number);
-}
-
-/*
  * Measures a profile and stores its figures, as a check of the number given.
  */
 static void
@@ -287,9 +249,9 @@ store_check(const ChurnDrift *drift, int64 check, Datum segment,
 		values[2] = Int64GetDatum((int64) profile->rows);
 		values[3] = CStringGetTextDatum(feature_name(drift, figure->feature));
 		values[4] = CStringGetTextDatum(figure->statistic);
-		set_number(figure->value, &values[5], &nulls[5]);
-		set_number(figure->threshold, &values[6], &nulls[6]);
-		set_number(figure->p_value, &values[7], &nulls[7]);
+		churn_result_number(figure->value, &values[5], &nulls[5]);
+		churn_result_number(figure->threshold, &values[6], &nulls[6]);
+		churn_result_number(figure->p_value, &values[7], &nulls[7]);
 		values[8] = BoolGetDatum(figure->drifted > 0);
 		nulls[8] = figure->drifted < 0;
 		tuplestore_putvalues(store, desc, values, nulls);
@@ -372,26 +334,6 @@ figures_desc(void)
 }
 
 /*
- * Lets the figures be read as relation churn_figures in this SPI session.
- */
-static void
-register_figures(ChurnDrift *drift, Tuplestorestate *store, TupleDesc desc)
-{
-	EphemeralNamedRelation figures =
-	MemoryContextAllocZero(drift->context,
-						   sizeof(EphemeralNamedRelationData));
-
-	figures->md.name = "churn_figures";
-	figures->md.reliddesc = InvalidOid;
-	figures->md.tupdesc = desc;
-	figures->md.enrtype = ENR_NAMED_TUPLESTORE;
-	figures->md.enrtuples = CHURN_DRIFT_FIGURES(drift->baseline);
-	figures->reldata = store;
-	if (SPI_register_relation(figures) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register relation churn_figures");
-}
-
-/*
  * Writes the figures into churn.drift, as the registry's owner, and what was
  * written into the result.
  */
@@ -448,13 +390,13 @@ read_arguments(FunctionCallInfo fcinfo, MemoryContext context)
 	/* the aggregate is where the function is */
 	drift->functions =
 		pstrdup(quote_identifier(get_namespace_name(schema)));
-	drift->source = text_argument(fcinfo, ARG_SOURCE);
-	drift->segment = text_argument(fcinfo, ARG_SEGMENT);
+	drift->source = churn_argument_text(fcinfo, ARG_SOURCE);
+	drift->segment = churn_argument_text(fcinfo, ARG_SEGMENT);
 	drift->stream = stream_argument(fcinfo);
-	drift->row = churn_registry_model(text_argument(fcinfo, ARG_MODEL),
+	drift->row = churn_registry_model(churn_argument_text(fcinfo, ARG_MODEL),
 									  GetActiveSnapshot(), false);
 	drift->version = churn_registry_resolve(drift->row->name,
-											version_argument(fcinfo),
+											churn_argument_version(fcinfo, ARG_VERSION),
 											InvalidOid, GetActiveSnapshot(),
 											context);
 	return drift;
@@ -496,7 +438,8 @@ churn_drift(PG_FUNCTION_ARGS)
 	desc = figures_desc();
 	store = tuplestore_begin_heap(true, false, work_mem);
 	store_checks(drift, store, desc);
-	register_figures(drift, store, desc);
+	churn_row_store_register("churn_figures", desc, store,
+							 CHURN_DRIFT_FIGURES(drift->baseline), drift->context);
 	write_figures(drift, result->setResult);
 	churn_role_restore(saved);
 	SPI_finish();

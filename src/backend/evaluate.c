@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "evaluate.h"
 
@@ -59,35 +60,6 @@ measure(const ChurnScored *rows, size_t n, double threshold, double *values)
 	*values++ = churn_metrics_accuracy(confusion);
 	*values++ = churn_metrics_lift(rows, n, 0.1);
 	*values++ = churn_metrics_base_rate(rows, n);
-}
-
-/*
- * A text argument as a C string; NULL for NULL.
- */
-static char *
-text_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-/*
- * The version asked for; 0 for the champion.
- */
-static int
-version_argument(FunctionCallInfo fcinfo)
-{
-	int			version;
-
-	if (PG_ARGISNULL(ARG_VERSION))
-		return 0;
-	version = PG_GETARG_INT32(ARG_VERSION);
-	if (version < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version %d is out of range", version),
-				 errhint("Versions count from 1.")));
-	return version;
 }
 
 /*
@@ -178,16 +150,6 @@ make_intervals(const ChurnEvaluation *evaluation, int resamples,
 }
 
 /*
- * A number as a column of the result; NaN is NULL.
- */
-static void
-set_number(double number, Datum *value, bool *isnull)
-{
-	*value = Float8GetDatum(number);
-	*isnull = isnan(number);
-}
-
-/*
  * Returns a row a metric.
  */
 static void
@@ -203,11 +165,11 @@ return_metrics(FunctionCallInfo fcinfo, const ChurnEvaluation *evaluation,
 		bool		nulls[5] = {false};
 
 		columns[0] = CStringGetTextDatum(metric_names[i]);
-		set_number(values[i], &columns[1], &nulls[1]);
-		set_number(intervals != NULL ? intervals[i].low : NAN, &columns[2],
-				   &nulls[2]);
-		set_number(intervals != NULL ? intervals[i].high : NAN, &columns[3],
-				   &nulls[3]);
+		churn_result_number(values[i], &columns[1], &nulls[1]);
+		churn_result_number(intervals != NULL ? intervals[i].low : NAN, &columns[2],
+							&nulls[2]);
+		churn_result_number(intervals != NULL ? intervals[i].high : NAN, &columns[3],
+							&nulls[3]);
 		columns[4] = Int64GetDatum((int64) evaluation->measured);
 		tuplestore_putvalues(result->setResult, result->setDesc, columns,
 							 nulls);
@@ -241,15 +203,15 @@ churn_evaluate(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	old = MemoryContextSwitchTo(context);
 	evaluation.context = context;
-	evaluation.source = text_argument(fcinfo, ARG_SOURCE);
-	evaluation.label = text_argument(fcinfo, ARG_LABEL);
-	evaluation.positive = text_argument(fcinfo, ARG_POSITIVE);
-	evaluation.part = churn_evaluation_part(text_argument(fcinfo, ARG_PART));
+	evaluation.source = churn_argument_text(fcinfo, ARG_SOURCE);
+	evaluation.label = churn_argument_text(fcinfo, ARG_LABEL);
+	evaluation.positive = churn_argument_text(fcinfo, ARG_POSITIVE);
+	evaluation.part = churn_evaluation_part(churn_argument_text(fcinfo, ARG_PART));
 	resamples = resamples_argument(fcinfo);
-	evaluation.row = churn_registry_model(text_argument(fcinfo, ARG_MODEL),
+	evaluation.row = churn_registry_model(churn_argument_text(fcinfo, ARG_MODEL),
 										  GetActiveSnapshot(), false);
 	evaluation.version = churn_registry_resolve(evaluation.row->name,
-												version_argument(fcinfo),
+												churn_argument_version(fcinfo, ARG_VERSION),
 												InvalidOid,
 												GetActiveSnapshot(), context);
 	churn_evaluation_record(evaluation.row->name, evaluation.version->version,

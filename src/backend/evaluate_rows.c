@@ -240,14 +240,6 @@ start_rows(DestReceiver *self, int operation, TupleDesc desc)
 }
 
 /*
- * Nothing to do after the last row, nor to free.
- */
-static void
-do_nothing(DestReceiver *self)
-{
-}
-
-/*
  * Decides which rows are measured: of the model's own source those that it
  * was not trained on, if they can be told.
  */
@@ -356,11 +348,7 @@ make_receiver(ChurnEvaluation *evaluation)
 {
 	EvaluationReceiver *receiver = palloc0(sizeof(EvaluationReceiver));
 
-	receiver->pub.receiveSlot = receive_row;
-	receiver->pub.rStartup = start_rows;
-	receiver->pub.rShutdown = do_nothing;
-	receiver->pub.rDestroy = do_nothing;
-	receiver->pub.mydest = DestNone;
+	churn_receiver_init(&receiver->pub, start_rows, receive_row);
 	receiver->evaluation = evaluation;
 	receiver->row_context = AllocSetContextCreate(evaluation->context,
 												  "churn evaluate row",

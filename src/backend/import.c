@@ -19,6 +19,7 @@
 
 #include "churn/xgboost.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "encoding.h"
 #include "register.h"
@@ -361,16 +362,6 @@ result_json(const ChurnArtifact *artifact, const ChurnModel *model)
 }
 
 /*
- * A text argument as a C string; NULL for NULL.
- */
-static char *
-text_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-/*
  * Finds out what the source is.  Its key defaults to the primary key, as for
  * churn_train(); columns that it does not have are an error.
  */
@@ -404,12 +395,12 @@ static void
 fill_registration(FunctionCallInfo fcinfo, ChurnRegistration *registration)
 {
 	memset(registration, 0, sizeof(*registration));
-	registration->model = text_argument(fcinfo, ARG_MODEL);
+	registration->model = churn_argument_text(fcinfo, ARG_MODEL);
 	registration->origin = "import";
-	registration->source = text_argument(fcinfo, ARG_SOURCE);
-	registration->key = text_argument(fcinfo, ARG_KEY);
-	registration->label = text_argument(fcinfo, ARG_LABEL);
-	registration->positive = text_argument(fcinfo, ARG_POSITIVE);
+	registration->source = churn_argument_text(fcinfo, ARG_SOURCE);
+	registration->key = churn_argument_text(fcinfo, ARG_KEY);
+	registration->label = churn_argument_text(fcinfo, ARG_LABEL);
+	registration->positive = churn_argument_text(fcinfo, ARG_POSITIVE);
 	registration->started_at = GetCurrentTimestamp();
 	registration->options = PG_ARGISNULL(ARG_OPTIONS) ? NULL :
 		PG_GETARG_JSONB_P(ARG_OPTIONS);

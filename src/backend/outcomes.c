@@ -19,14 +19,15 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
 
 #include "churn/protocol.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "outcomes.h"
 #include "role.h"
+#include "row_store.h"
 
 /* Arguments of churn_record_outcomes(). */
 enum
@@ -156,16 +157,6 @@ static const char record_sql[] =
 " FROM written w";
 
 /*
- * A text argument as a C string; NULL for NULL.
- */
-static char *
-text_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-/*
  * Reads the arguments; what is not given is the model's.
  */
 static void
@@ -177,14 +168,14 @@ read_arguments(ChurnRecording *recording, FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("model must not be null")));
-	row = churn_registry_model(text_argument(fcinfo, ARG_MODEL),
+	row = churn_registry_model(churn_argument_text(fcinfo, ARG_MODEL),
 							   GetActiveSnapshot(), false);
 	recording->row = row;
-	recording->source = text_argument(fcinfo, ARG_SOURCE);
-	recording->label = text_argument(fcinfo, ARG_LABEL);
-	recording->key = text_argument(fcinfo, ARG_KEY);
-	recording->at = text_argument(fcinfo, ARG_AT);
-	recording->positive = text_argument(fcinfo, ARG_POSITIVE);
+	recording->source = churn_argument_text(fcinfo, ARG_SOURCE);
+	recording->label = churn_argument_text(fcinfo, ARG_LABEL);
+	recording->key = churn_argument_text(fcinfo, ARG_KEY);
+	recording->at = churn_argument_text(fcinfo, ARG_AT);
+	recording->positive = churn_argument_text(fcinfo, ARG_POSITIVE);
 	recording->now = GetCurrentTimestamp();
 	if (recording->label == NULL)
 		recording->label = row->label;
@@ -203,26 +194,6 @@ read_arguments(ChurnRecording *recording, FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" has no key", row->name),
 				 errhint("Name the column that identifies a customer: key => '...'.")));
-}
-
-/*
- * Lets what was read be seen as relation churn_observed in this SPI session.
- */
-static void
-register_observed(ChurnRecording *recording)
-{
-	EphemeralNamedRelation observed;
-
-	observed = MemoryContextAllocZero(recording->context,
-									  sizeof(EphemeralNamedRelationData));
-	observed->md.name = "churn_observed";
-	observed->md.reliddesc = InvalidOid;
-	observed->md.tupdesc = recording->desc;
-	observed->md.enrtype = ENR_NAMED_TUPLESTORE;
-	observed->md.enrtuples = recording->rows;
-	observed->reldata = recording->store;
-	if (SPI_register_relation(observed) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register relation churn_observed");
 }
 
 /*
@@ -376,7 +347,8 @@ churn_record_outcomes(PG_FUNCTION_ARGS)
 	SPI_connect();
 	churn_recording_read(&recording);
 	saved = churn_role_become_owner();
-	register_observed(&recording);
+	churn_row_store_register("churn_observed", recording.desc, recording.store,
+							 recording.rows, recording.context);
 	check_consistent(&recording);
 	recorded = write_outcomes(&recording);
 	churn_role_restore(saved);

@@ -193,14 +193,6 @@ start_rows(DestReceiver *self, int operation, TupleDesc desc)
 }
 
 /*
- * Nothing to do after the last row, nor to free.
- */
-static void
-do_nothing(DestReceiver *self)
-{
-}
-
-/*
  * Finds out when outcomes were observed; returns the index of the column that
  * says so, or -1.
  */
@@ -275,11 +267,7 @@ read_rows(ChurnRecording *recording, const char *text)
 
 	MemoryContextSwitchTo(recording->context);
 	receiver = palloc0(sizeof(OutcomeReceiver));
-	receiver->pub.receiveSlot = receive_row;
-	receiver->pub.rStartup = start_rows;
-	receiver->pub.rShutdown = do_nothing;
-	receiver->pub.rDestroy = do_nothing;
-	receiver->pub.mydest = DestNone;
+	churn_receiver_init(&receiver->pub, start_rows, receive_row);
 	receiver->recording = recording;
 	receiver->own = recording->source == NULL ||
 		churn_source_is_own(source, recording->row);

@@ -21,6 +21,7 @@
 #include "churn/cbpe.h"
 #include "churn/concept.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "registry.h"
 
@@ -226,16 +227,6 @@ make_intervals(const Rows *rows, double threshold, bool outcomes,
 }
 
 /*
- * A number as a column of the result; NaN is NULL.
- */
-static void
-set_number(double number, Datum *value, bool *isnull)
-{
-	*value = Float8GetDatum(number);
-	*isnull = isnan(number);
-}
-
-/*
  * Returns a row a metric.
  */
 static void
@@ -253,9 +244,9 @@ return_metrics(FunctionCallInfo fcinfo, const double *values,
 		if (!outcomes && !metrics[i].estimated)
 			continue;
 		columns[0] = CStringGetTextDatum(metrics[i].name);
-		set_number(values[i], &columns[1], &nulls[1]);
-		set_number(intervals[i].low, &columns[2], &nulls[2]);
-		set_number(intervals[i].high, &columns[3], &nulls[3]);
+		churn_result_number(values[i], &columns[1], &nulls[1]);
+		churn_result_number(intervals[i].low, &columns[2], &nulls[2]);
+		churn_result_number(intervals[i].high, &columns[3], &nulls[3]);
 		tuplestore_putvalues(result->setResult, result->setDesc, columns,
 							 nulls);
 	}

@@ -25,7 +25,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
@@ -36,6 +35,7 @@
 #include "registry.h"
 #include "rescore.h"
 #include "role.h"
+#include "row_store.h"
 #include "row_explainer.h"
 #include "score.h"
 #include "stream_shared.h"
@@ -225,26 +225,6 @@ check_unique(Rescore *rescore)
 }
 
 /*
- * Lets what is stored be read as relation churn_scored in this SPI session.
- */
-static void
-register_scored(Rescore *rescore)
-{
-	EphemeralNamedRelation scored;
-
-	scored = MemoryContextAllocZero(rescore->context,
-									sizeof(EphemeralNamedRelationData));
-	scored->md.name = "churn_scored";
-	scored->md.reliddesc = InvalidOid;
-	scored->md.tupdesc = rescore->desc;
-	scored->md.enrtype = ENR_NAMED_TUPLESTORE;
-	scored->md.enrtuples = rescore->nhashes;
-	scored->reldata = rescore->store;
-	if (SPI_register_relation(scored) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register relation churn_scored");
-}
-
-/*
  * Writes what is new or changed into churn.predictions and deletes what is
  * gone.  Returns the number of rows written or deleted.
  */
@@ -414,7 +394,8 @@ rescore_here(Rescore *rescore)
 	churn_stream_catch_up();
 	read_source(rescore);
 	saved = churn_role_become_owner();
-	register_scored(rescore);
+	churn_row_store_register("churn_scored", rescore->desc, rescore->store,
+							 rescore->nhashes, rescore->context);
 	check_unique(rescore);
 	written = write_predictions(rescore);
 	churn_role_restore(saved);

@@ -19,6 +19,7 @@
 #include "encoding.h"
 #include "key.h"
 #include "row_stream.h"
+#include "source.h"
 
 /* A frame is sent once it is so large, so that the trainer works meanwhile. */
 #define SEND_SIZE	(64 * 1024)
@@ -318,14 +319,6 @@ start_rows(DestReceiver *self, int operation, TupleDesc desc)
 }
 
 /*
- * Nothing to do after the last row, nor to free.
- */
-static void
-do_nothing(DestReceiver *self)
-{
-}
-
-/*
  * Where the plan's rows have a column of the source.
  */
 static int
@@ -404,11 +397,7 @@ churn_row_stream_make(ChurnChannel *channel, const ChurnSource *source,
 	ChurnRowStream *stream = palloc0(sizeof(ChurnRowStream));
 	int			i;
 
-	stream->receiver.receiveSlot = receive_row;
-	stream->receiver.rStartup = start_rows;
-	stream->receiver.rShutdown = do_nothing;
-	stream->receiver.rDestroy = do_nothing;
-	stream->receiver.mydest = DestNone;
+	churn_receiver_init(&stream->receiver, start_rows, receive_row);
 	stream->channel = channel;
 	stream->desc = plan->desc;
 	stream->row_context = AllocSetContextCreate(context, "churn row",

@@ -20,6 +20,7 @@
 
 #include "churn/predictor.h"
 
+#include "arguments.h"
 #include "call_site.h"
 #include "compat.h"
 #include "features.h"
@@ -56,25 +57,6 @@ churn_score_of_margin(const ChurnVersion *version, float margin)
 }
 
 /*
- * The version argument, 0 for NULL.
- */
-static int
-version_argument(FunctionCallInfo fcinfo, int argument)
-{
-	int			version;
-
-	if (PG_NARGS() <= argument || PG_ARGISNULL(argument))
-		return 0;
-	version = PG_GETARG_INT32(argument);
-	if (version < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version %d is out of range", version),
-				 errhint("Versions count from 1.")));
-	return version;
-}
-
-/*
  * Finds version and columns for a row that comes as one composite argument,
  * and encodes it.  Model and version are the second and third arguments, where
  * the function has them.  What is kept between rows hangs on flinfo.
@@ -85,7 +67,7 @@ encode_composite(FunctionCallInfo fcinfo, FmgrInfo *flinfo)
 	ChurnCallSite *site = churn_call_site(flinfo);
 	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
 	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
-	int			version = version_argument(fcinfo, 2);
+	int			version = churn_argument_version(fcinfo, 2);
 	Snapshot	snapshot = GetActiveSnapshot();
 	Oid			type = HeapTupleHeaderGetTypeId(header);
 	int32		typmod = HeapTupleHeaderGetTypMod(header);
@@ -194,7 +176,7 @@ columns_margin(FunctionCallInfo fcinfo, ChurnCallSite **result)
 {
 	ChurnCallSite *site = churn_call_site(fcinfo->flinfo);
 	text	   *model = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
-	int			version = version_argument(fcinfo, 2);
+	int			version = churn_argument_version(fcinfo, 2);
 	Snapshot	snapshot = GetActiveSnapshot();
 
 	if (unlikely(!churn_call_site_ready(site, snapshot, model, version)))

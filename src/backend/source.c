@@ -480,3 +480,27 @@ churn_source_columns(const char *statement)
 	source = linitial(SPI_plan_get_plan_sources(plan));
 	return CreateTupleDescCopy(source->resultDesc);
 }
+
+/*
+ * Nothing to do after the last row, nor to free.
+ */
+static void
+do_nothing(DestReceiver *self)
+{
+}
+
+/*
+ * Makes a receiver; see source.h.
+ */
+void
+churn_receiver_init(DestReceiver *receiver,
+					void (*start) (DestReceiver *self, int operation,
+								   TupleDesc desc),
+					bool (*receive) (TupleTableSlot *slot, DestReceiver *self))
+{
+	receiver->receiveSlot = receive;
+	receiver->rStartup = start;
+	receiver->rShutdown = do_nothing;
+	receiver->rDestroy = do_nothing;
+	receiver->mydest = DestNone;
+}

@@ -8,6 +8,7 @@
 #include "access/tupdesc.h"
 #include "executor/spi.h"
 #include "nodes/bitmapset.h"
+#include "tcop/dest.h"
 #include "utils/rel.h"
 
 #include "registry.h"
@@ -66,6 +67,16 @@ extern bool churn_source_is_own(const ChurnSource *source,
 
 /* The columns of a statement's rows, with SPI connected. */
 extern TupleDesc churn_source_columns(const char *statement);
+
+/*
+ * Makes the first member of a receiver of rows, which are counted and forgotten:
+ * nothing is left to do after the last one.
+ */
+extern void churn_receiver_init(DestReceiver *receiver,
+								void (*start) (DestReceiver *self,
+											   int operation, TupleDesc desc),
+								bool (*receive) (TupleTableSlot *slot,
+												 DestReceiver *self));
 
 /* The schema-qualified name of a relation, quoted where need be. */
 extern char *churn_relation_name(Relation relation);

@@ -13,6 +13,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "train.h"
 
@@ -30,16 +31,6 @@ enum
 	ARG_PARAMS,
 	ARG_OPTIONS
 };
-
-/*
- * A text argument as a C string; NULL for NULL.
- */
-static char *
-text_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
 
 /*
  * An argument that must be a JSON object; NULL for NULL.
@@ -220,11 +211,11 @@ churn_training_arguments(ChurnTraining *training, FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("source and label must not be null")));
-	training->source_text = text_argument(fcinfo, ARG_SOURCE);
-	training->label_name = text_argument(fcinfo, ARG_LABEL);
-	training->key_name = text_argument(fcinfo, ARG_KEY);
-	training->positive = text_argument(fcinfo, ARG_POSITIVE);
-	training->algorithm = text_argument(fcinfo, ARG_ALGORITHM);
+	training->source_text = churn_argument_text(fcinfo, ARG_SOURCE);
+	training->label_name = churn_argument_text(fcinfo, ARG_LABEL);
+	training->key_name = churn_argument_text(fcinfo, ARG_KEY);
+	training->positive = churn_argument_text(fcinfo, ARG_POSITIVE);
+	training->algorithm = churn_argument_text(fcinfo, ARG_ALGORITHM);
 	if (!PG_ARGISNULL(ARG_EXCLUDE))
 	{
 		training->exclude = name_list(PG_GETARG_ARRAYTYPE_P(ARG_EXCLUDE));
@@ -237,7 +228,7 @@ churn_training_arguments(ChurnTraining *training, FunctionCallInfo fcinfo)
 	}
 	if (params != NULL)
 		training->params = object_text(churn_training_rules(training, params));
-	registration->model = text_argument(fcinfo, ARG_MODEL);
+	registration->model = churn_argument_text(fcinfo, ARG_MODEL);
 	registration->options = object_argument(fcinfo, ARG_OPTIONS, "options");
 	if (registration->options != NULL)
 		read_options(training, registration->options);

@@ -23,6 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "registry.h"
 #include "role.h"
@@ -373,7 +374,7 @@ churn_validate(PG_FUNCTION_ARGS)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 	ChurnValidation validation = {0};
-	int			version = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2);
+	int			version = churn_argument_version(fcinfo, 2);
 
 	PreventCommandDuringRecovery("churn_validate()");
 	PreventCommandIfReadOnly("churn_validate()");
@@ -381,16 +382,10 @@ churn_validate(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("model must not be null")));
-	if (!PG_ARGISNULL(2) && version < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version %d is out of range", version),
-				 errhint("Versions count from 1.")));
 	InitMaterializedSRF(fcinfo, 0);
 	old = MemoryContextSwitchTo(context);
 	validation.context = context;
-	validation.given = PG_ARGISNULL(1) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(1));
+	validation.given = churn_argument_text(fcinfo, 1);
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 	prepare(&validation, text_to_cstring(PG_GETARG_TEXT_PP(0)), version);

@@ -393,14 +393,6 @@ start_rows(DestReceiver *self, int operation, TupleDesc desc)
 }
 
 /*
- * Nothing to do after the last row, nor to free.
- */
-static void
-do_nothing(DestReceiver *self)
-{
-}
-
-/*
  * Prepares to receive rows.
  */
 static ValidationReceiver *
@@ -408,11 +400,7 @@ make_receiver(ChurnValidation *validation)
 {
 	ValidationReceiver *receiver = palloc0(sizeof(ValidationReceiver));
 
-	receiver->pub.receiveSlot = receive_row;
-	receiver->pub.rStartup = start_rows;
-	receiver->pub.rShutdown = do_nothing;
-	receiver->pub.rDestroy = do_nothing;
-	receiver->pub.mydest = DestNone;
+	churn_receiver_init(&receiver->pub, start_rows, receive_row);
 	receiver->validation = validation;
 	receiver->today = churn_statement_day();
 	receiver->row_context = AllocSetContextCreate(validation->context,

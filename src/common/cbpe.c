@@ -20,30 +20,7 @@
 
 #include <math.h>
 
-/* A sum and what its roundings have lost. */
-typedef struct Sum
-{
-	double		value;
-	double		lost;
-} Sum;
-
-static inline void
-add(Sum *sum, double term)
-{
-	double		value = sum->value + term;
-
-	if (fabs(sum->value) >= fabs(term))
-		sum->lost += (sum->value - value) + term;
-	else
-		sum->lost += (term - value) + sum->value;
-	sum->value = value;
-}
-
-static inline double
-total(Sum sum)
-{
-	return sum.value + sum.lost;
-}
+#include "compensated.h"
 
 /* The rows of an entry, whatever happened to them. */
 static inline double
@@ -55,15 +32,15 @@ rows_of(const ChurnScored *row)
 /* Expected counts of both classes. */
 typedef struct Expected
 {
-	Sum			positives;
-	Sum			negatives;
+	ChurnCompensated positives;
+	ChurnCompensated negatives;
 } Expected;
 
 static inline void
 expect(Expected *expected, const ChurnScored *row)
 {
-	add(&expected->positives, rows_of(row) * row->score);
-	add(&expected->negatives, rows_of(row) * (1 - row->score));
+	churn_compensated_add(&expected->positives, rows_of(row) * row->score);
+	churn_compensated_add(&expected->negatives, rows_of(row) * (1 - row->score));
 }
 
 /*
@@ -97,23 +74,23 @@ double
 churn_cbpe_pr_auc(const ChurnScored *rows, size_t n)
 {
 	Expected	seen = {{0, 0}, {0, 0}};
-	Sum			area = {0, 0};
+	ChurnCompensated area = {0, 0};
 	size_t		i = 0;
 
 	while (i < n)
 	{
-		double		before = total(seen.positives);
+		double		before = churn_compensated_total(seen.positives);
 		double		positives;
 
 		i = take_group(rows, n, i, &seen);
-		positives = total(seen.positives);
+		positives = churn_compensated_total(seen.positives);
 		if (positives > before)
-			add(&area, (positives - before) *
-				(positives / (positives + total(seen.negatives))));
+			churn_compensated_add(&area, (positives - before) *
+								  (positives / (positives + churn_compensated_total(seen.negatives))));
 	}
-	if (!(total(seen.positives) > 0 && total(seen.negatives) > 0))
+	if (!(churn_compensated_total(seen.positives) > 0 && churn_compensated_total(seen.negatives) > 0))
 		return NAN;
-	return total(area) / total(seen.positives);
+	return churn_compensated_total(area) / churn_compensated_total(seen.positives);
 }
 
 /* By trapezoids, from threshold to threshold. */
@@ -122,21 +99,21 @@ churn_cbpe_roc_auc(const ChurnScored *rows, size_t n)
 {
 	Expected	all = expect_all(rows, n);
 	Expected	seen = {{0, 0}, {0, 0}};
-	Sum			area = {0, 0};
+	ChurnCompensated area = {0, 0};
 	size_t		i = 0;
 
-	if (!(total(all.positives) > 0 && total(all.negatives) > 0))
+	if (!(churn_compensated_total(all.positives) > 0 && churn_compensated_total(all.negatives) > 0))
 		return NAN;
 	while (i < n)
 	{
-		double		positives = total(seen.positives);
-		double		negatives = total(seen.negatives);
+		double		positives = churn_compensated_total(seen.positives);
+		double		negatives = churn_compensated_total(seen.negatives);
 
 		i = take_group(rows, n, i, &seen);
-		add(&area, (total(seen.negatives) - negatives) *
-			(positives + total(seen.positives)) / 2);
+		churn_compensated_add(&area, (churn_compensated_total(seen.negatives) - negatives) *
+							  (positives + churn_compensated_total(seen.positives)) / 2);
 	}
-	return total(area) / total(all.positives) / total(all.negatives);
+	return churn_compensated_total(area) / churn_compensated_total(all.positives) / churn_compensated_total(all.negatives);
 }
 
 double
@@ -155,16 +132,16 @@ churn_cbpe_log_loss_term(double score)
 static double
 mean_of(const ChurnScored *rows, size_t n, double (*term) (double))
 {
-	Sum			sum = {0, 0};
+	ChurnCompensated sum = {0, 0};
 	double		count = 0;
 	size_t		i;
 
 	for (i = 0; i < n; i++)
 	{
-		add(&sum, rows_of(&rows[i]) * term(rows[i].score));
+		churn_compensated_add(&sum, rows_of(&rows[i]) * term(rows[i].score));
 		count += rows_of(&rows[i]);
 	}
-	return count > 0 ? total(sum) / count : NAN;
+	return count > 0 ? churn_compensated_total(sum) / count : NAN;
 }
 
 static double
@@ -207,10 +184,10 @@ churn_cbpe_confusion(const ChurnScored *rows, size_t n, double threshold)
 
 	for (i = 0; i < n; i++)
 		expect(rows[i].score >= threshold ? &called : &others, &rows[i]);
-	confusion.tp = total(called.positives);
-	confusion.fp = total(called.negatives);
-	confusion.fn = total(others.positives);
-	confusion.tn = total(others.negatives);
+	confusion.tp = churn_compensated_total(called.positives);
+	confusion.fp = churn_compensated_total(called.negatives);
+	confusion.fn = churn_compensated_total(others.positives);
+	confusion.tn = churn_compensated_total(others.negatives);
 	return confusion;
 }
 

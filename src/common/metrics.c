@@ -13,37 +13,14 @@
 #include <float.h>
 #include <math.h>
 
+#include "compensated.h"
+
 /* Counts of both classes among rows up to some place. */
 typedef struct Tally
 {
 	uint64_t	positives;
 	uint64_t	negatives;
 } Tally;
-
-/* A sum and what its roundings have lost. */
-typedef struct Sum
-{
-	double		value;
-	double		lost;
-} Sum;
-
-static inline void
-add(Sum *sum, double term)
-{
-	double		value = sum->value + term;
-
-	if (fabs(sum->value) >= fabs(term))
-		sum->lost += (sum->value - value) + term;
-	else
-		sum->lost += (term - value) + sum->value;
-	sum->value = value;
-}
-
-static inline double
-total(Sum sum)
-{
-	return sum.value + sum.lost;
-}
 
 static inline uint64_t
 rows_of(Tally tally)
@@ -92,7 +69,7 @@ double
 churn_metrics_pr_auc(const ChurnScored *rows, size_t n)
 {
 	Tally		seen = {0, 0};
-	Sum			sum = {0, 0};
+	ChurnCompensated sum = {0, 0};
 	size_t		i = 0;
 
 	while (i < n)
@@ -101,12 +78,12 @@ churn_metrics_pr_auc(const ChurnScored *rows, size_t n)
 
 		i = take_group(rows, n, i, &seen);
 		if (seen.positives > before)
-			add(&sum, (double) (seen.positives - before) *
-				((double) seen.positives / (double) rows_of(seen)));
+			churn_compensated_add(&sum, (double) (seen.positives - before) *
+								  ((double) seen.positives / (double) rows_of(seen)));
 	}
 	if (seen.positives == 0 || seen.negatives == 0)
 		return NAN;
-	return total(sum) / (double) seen.positives;
+	return churn_compensated_total(sum) / (double) seen.positives;
 }
 
 /*
@@ -165,19 +142,19 @@ double
 churn_metrics_log_loss(const ChurnScored *rows, size_t n)
 {
 	Tally		all = tally_all(rows, n);
-	Sum			sum = {0, 0};
+	ChurnCompensated sum = {0, 0};
 	size_t		i;
 
 	for (i = 0; i < n; i++)
 	{
 		if (rows[i].positives > 0)
-			add(&sum, rows[i].positives *
-				churn_metrics_log_loss_term(rows[i].score, true));
+			churn_compensated_add(&sum, rows[i].positives *
+								  churn_metrics_log_loss_term(rows[i].score, true));
 		if (rows[i].negatives > 0)
-			add(&sum, rows[i].negatives *
-				churn_metrics_log_loss_term(rows[i].score, false));
+			churn_compensated_add(&sum, rows[i].negatives *
+								  churn_metrics_log_loss_term(rows[i].score, false));
 	}
-	return rows_of(all) > 0 ? total(sum) / (double) rows_of(all) : NAN;
+	return rows_of(all) > 0 ? churn_compensated_total(sum) / (double) rows_of(all) : NAN;
 }
 
 /* Mean squared difference of score and outcome. */
@@ -185,17 +162,17 @@ double
 churn_metrics_brier(const ChurnScored *rows, size_t n)
 {
 	Tally		all = tally_all(rows, n);
-	Sum			sum = {0, 0};
+	ChurnCompensated sum = {0, 0};
 	size_t		i;
 
 	for (i = 0; i < n; i++)
 	{
 		double		score = rows[i].score;
 
-		add(&sum, rows[i].positives * ((1 - score) * (1 - score)));
-		add(&sum, rows[i].negatives * (score * score));
+		churn_compensated_add(&sum, rows[i].positives * ((1 - score) * (1 - score)));
+		churn_compensated_add(&sum, rows[i].negatives * (score * score));
 	}
-	return rows_of(all) > 0 ? total(sum) / (double) rows_of(all) : NAN;
+	return rows_of(all) > 0 ? churn_compensated_total(sum) / (double) rows_of(all) : NAN;
 }
 
 /*
@@ -227,7 +204,7 @@ churn_metrics_calibration_error(const ChurnScored *rows, size_t n,
 								unsigned bins)
 {
 	Tally		all = tally_all(rows, n);
-	Sum			error = {0, 0};
+	ChurnCompensated error = {0, 0};
 	size_t		i = 0;
 
 	if (rows_of(all) == 0)
@@ -237,18 +214,18 @@ churn_metrics_calibration_error(const ChurnScored *rows, size_t n,
 		unsigned	bin = churn_metrics_bin(rows[i].score, bins);
 		double		edge = (double) bin / bins;
 		uint64_t	churned = 0;
-		Sum			scores = {0, 0};
+		ChurnCompensated scores = {0, 0};
 
 		/* rows are sorted, so a bin's follow each other */
 		for (; i < n && (bin == 0 || rows[i].score > edge); i++)
 		{
-			add(&scores, rows[i].score *
-				((double) rows[i].positives + (double) rows[i].negatives));
+			churn_compensated_add(&scores, rows[i].score *
+								  ((double) rows[i].positives + (double) rows[i].negatives));
 			churned += rows[i].positives;
 		}
-		add(&error, fabs(total(scores) - (double) churned));
+		churn_compensated_add(&error, fabs(churn_compensated_total(scores) - (double) churned));
 	}
-	return total(error) / (double) rows_of(all);
+	return churn_compensated_total(error) / (double) rows_of(all);
 }
 
 double
