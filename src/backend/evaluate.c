@@ -195,6 +195,7 @@ churn_evaluate(PG_FUNCTION_ARGS)
 	ChurnInterval *intervals;
 	double		threshold;
 	int			resamples;
+	int			version;
 
 	if (PG_ARGISNULL(ARG_MODEL))
 		ereport(ERROR,
@@ -210,10 +211,10 @@ churn_evaluate(PG_FUNCTION_ARGS)
 	resamples = resamples_argument(fcinfo);
 	evaluation.row = churn_registry_model(churn_argument_text(fcinfo, ARG_MODEL),
 										  GetActiveSnapshot(), false);
-	evaluation.version = churn_registry_resolve(evaluation.row->name,
-												churn_argument_version(fcinfo, ARG_VERSION),
-												InvalidOid,
-												GetActiveSnapshot(), context);
+	version = churn_argument_version(fcinfo, ARG_VERSION);
+	evaluation.version = churn_registry_resolve(evaluation.row->name, version,
+												InvalidOid, GetActiveSnapshot(),
+												context);
 	churn_evaluation_record(evaluation.row->name, evaluation.version->version,
 							&evaluation.record);
 	churn_evaluation_read(&evaluation);

@@ -39,8 +39,8 @@ typedef struct Expected
 static inline void
 expect(Expected *expected, const ChurnScored *row)
 {
-	churn_compensated_add(&expected->positives, rows_of(row) * row->score);
-	churn_compensated_add(&expected->negatives, rows_of(row) * (1 - row->score));
+	add_term(&expected->positives, rows_of(row) * row->score);
+	add_term(&expected->negatives, rows_of(row) * (1 - row->score));
 }
 
 /*
@@ -79,18 +79,18 @@ churn_cbpe_pr_auc(const ChurnScored *rows, size_t n)
 
 	while (i < n)
 	{
-		double		before = churn_compensated_total(seen.positives);
+		double		before = total(seen.positives);
 		double		positives;
 
 		i = take_group(rows, n, i, &seen);
-		positives = churn_compensated_total(seen.positives);
+		positives = total(seen.positives);
 		if (positives > before)
-			churn_compensated_add(&area, (positives - before) *
-								  (positives / (positives + churn_compensated_total(seen.negatives))));
+			add_term(&area, (positives - before) *
+					 (positives / (positives + total(seen.negatives))));
 	}
-	if (!(churn_compensated_total(seen.positives) > 0 && churn_compensated_total(seen.negatives) > 0))
+	if (!(total(seen.positives) > 0 && total(seen.negatives) > 0))
 		return NAN;
-	return churn_compensated_total(area) / churn_compensated_total(seen.positives);
+	return total(area) / total(seen.positives);
 }
 
 /* By trapezoids, from threshold to threshold. */
@@ -102,18 +102,18 @@ churn_cbpe_roc_auc(const ChurnScored *rows, size_t n)
 	ChurnCompensated area = {0, 0};
 	size_t		i = 0;
 
-	if (!(churn_compensated_total(all.positives) > 0 && churn_compensated_total(all.negatives) > 0))
+	if (!(total(all.positives) > 0 && total(all.negatives) > 0))
 		return NAN;
 	while (i < n)
 	{
-		double		positives = churn_compensated_total(seen.positives);
-		double		negatives = churn_compensated_total(seen.negatives);
+		double		positives = total(seen.positives);
+		double		negatives = total(seen.negatives);
 
 		i = take_group(rows, n, i, &seen);
-		churn_compensated_add(&area, (churn_compensated_total(seen.negatives) - negatives) *
-							  (positives + churn_compensated_total(seen.positives)) / 2);
+		add_term(&area, (total(seen.negatives) - negatives) *
+				 (positives + total(seen.positives)) / 2);
 	}
-	return churn_compensated_total(area) / churn_compensated_total(all.positives) / churn_compensated_total(all.negatives);
+	return total(area) / total(all.positives) / total(all.negatives);
 }
 
 double
@@ -138,10 +138,10 @@ mean_of(const ChurnScored *rows, size_t n, double (*term) (double))
 
 	for (i = 0; i < n; i++)
 	{
-		churn_compensated_add(&sum, rows_of(&rows[i]) * term(rows[i].score));
+		add_term(&sum, rows_of(&rows[i]) * term(rows[i].score));
 		count += rows_of(&rows[i]);
 	}
-	return count > 0 ? churn_compensated_total(sum) / count : NAN;
+	return count > 0 ? total(sum) / count : NAN;
 }
 
 static double
@@ -184,10 +184,10 @@ churn_cbpe_confusion(const ChurnScored *rows, size_t n, double threshold)
 
 	for (i = 0; i < n; i++)
 		expect(rows[i].score >= threshold ? &called : &others, &rows[i]);
-	confusion.tp = churn_compensated_total(called.positives);
-	confusion.fp = churn_compensated_total(called.negatives);
-	confusion.fn = churn_compensated_total(others.positives);
-	confusion.tn = churn_compensated_total(others.negatives);
+	confusion.tp = total(called.positives);
+	confusion.fp = total(called.negatives);
+	confusion.fn = total(others.positives);
+	confusion.tn = total(others.negatives);
 	return confusion;
 }
 

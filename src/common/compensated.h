@@ -16,7 +16,7 @@ typedef struct ChurnCompensated
 } ChurnCompensated;
 
 static inline void
-churn_compensated_add(ChurnCompensated *sum, double term)
+add_term(ChurnCompensated *sum, double term)
 {
 	double		value = sum->value + term;
 
@@ -28,7 +28,7 @@ churn_compensated_add(ChurnCompensated *sum, double term)
 }
 
 static inline double
-churn_compensated_total(ChurnCompensated sum)
+total(ChurnCompensated sum)
 {
 	return sum.value + sum.lost;
 }

@@ -78,12 +78,12 @@ churn_metrics_pr_auc(const ChurnScored *rows, size_t n)
 
 		i = take_group(rows, n, i, &seen);
 		if (seen.positives > before)
-			churn_compensated_add(&sum, (double) (seen.positives - before) *
-								  ((double) seen.positives / (double) rows_of(seen)));
+			add_term(&sum, (double) (seen.positives - before) *
+					 ((double) seen.positives / (double) rows_of(seen)));
 	}
 	if (seen.positives == 0 || seen.negatives == 0)
 		return NAN;
-	return churn_compensated_total(sum) / (double) seen.positives;
+	return total(sum) / (double) seen.positives;
 }
 
 /*
@@ -148,13 +148,13 @@ churn_metrics_log_loss(const ChurnScored *rows, size_t n)
 	for (i = 0; i < n; i++)
 	{
 		if (rows[i].positives > 0)
-			churn_compensated_add(&sum, rows[i].positives *
-								  churn_metrics_log_loss_term(rows[i].score, true));
+			add_term(&sum, rows[i].positives *
+					 churn_metrics_log_loss_term(rows[i].score, true));
 		if (rows[i].negatives > 0)
-			churn_compensated_add(&sum, rows[i].negatives *
-								  churn_metrics_log_loss_term(rows[i].score, false));
+			add_term(&sum, rows[i].negatives *
+					 churn_metrics_log_loss_term(rows[i].score, false));
 	}
-	return rows_of(all) > 0 ? churn_compensated_total(sum) / (double) rows_of(all) : NAN;
+	return rows_of(all) > 0 ? total(sum) / (double) rows_of(all) : NAN;
 }
 
 /* Mean squared difference of score and outcome. */
@@ -169,10 +169,10 @@ churn_metrics_brier(const ChurnScored *rows, size_t n)
 	{
 		double		score = rows[i].score;
 
-		churn_compensated_add(&sum, rows[i].positives * ((1 - score) * (1 - score)));
-		churn_compensated_add(&sum, rows[i].negatives * (score * score));
+		add_term(&sum, rows[i].positives * ((1 - score) * (1 - score)));
+		add_term(&sum, rows[i].negatives * (score * score));
 	}
-	return rows_of(all) > 0 ? churn_compensated_total(sum) / (double) rows_of(all) : NAN;
+	return rows_of(all) > 0 ? total(sum) / (double) rows_of(all) : NAN;
 }
 
 /*
@@ -219,13 +219,13 @@ churn_metrics_calibration_error(const ChurnScored *rows, size_t n,
 		/* rows are sorted, so a bin's follow each other */
 		for (; i < n && (bin == 0 || rows[i].score > edge); i++)
 		{
-			churn_compensated_add(&scores, rows[i].score *
-								  ((double) rows[i].positives + (double) rows[i].negatives));
+			add_term(&scores, rows[i].score *
+					 ((double) rows[i].positives + (double) rows[i].negatives));
 			churned += rows[i].positives;
 		}
-		churn_compensated_add(&error, fabs(churn_compensated_total(scores) - (double) churned));
+		add_term(&error, fabs(total(scores) - (double) churned));
 	}
-	return churn_compensated_total(error) / (double) rows_of(all);
+	return total(error) / (double) rows_of(all);
 }
 
 double
