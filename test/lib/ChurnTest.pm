@@ -19,6 +19,8 @@ our @EXPORT = qw(
   no_panic
   stream_node
   kill_postmaster
+  kill_process
+  kill_worker_at
   watch
   caught_up
   change_customers
@@ -235,6 +237,37 @@ sub let_go
 
 	$node->append_conf('postgresql.conf', q{churn.debug_point = ''});
 	$node->reload if $options{reload} // 1;
+}
+
+# Kills a process; the server starts all others again.  A debug point, which
+# the postmaster knows of, holds the next worker, too, if it gets there.
+# Returns where the server's log ended before.
+sub kill_process
+{
+	my ($node, $pid) = @_;
+	my $offset = -s $node->logfile;
+
+	kill 'KILL', $pid;
+	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
+	$node->poll_query_until('postgres', 'SELECT true');
+	return $offset;
+}
+
+# Kills the worker at a debug point that the action brings it to, twice where
+# the same work is before it again.
+sub kill_worker_at
+{
+	my ($node, $point, $action) = @_;
+
+	stop_at($node, $point, $action);
+	my $offset = kill_process($node, worker_pid($node));
+	if ($point ne 'confirm')
+	{
+		$node->wait_for_log(qr/churn worker stops at debug point "$point"/, $offset);
+		kill_process($node, worker_pid($node));
+	}
+	let_go($node);
+	return;
 }
 
 # The process of the worker of a database.

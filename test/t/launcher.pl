@@ -126,10 +126,7 @@ for my $process ('worker', 'launcher')
 	# the server ends all processes and starts anew
 	my $victim = $process eq 'worker' ? worker_pid($node, 'one') : $node->safe_psql('postgres', $launcher);
 	my $postmaster = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/ ? $1 : die;
-	my $offset = -s $node->logfile;
-	kill 'KILL', $victim;
-	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-	$node->poll_query_until('postgres', 'SELECT true');
+	kill_process($node, $victim);
 	workers_run_in("workers are back after kill -9 of a $process", 'one', 'two');
 	is(slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/ ? $1 : '', $postmaster, 'of the same server');
 }

@@ -29,31 +29,10 @@ sub check
 	check_history($node, "$name: log and alerts");
 }
 
-# Kills a process; the server starts all others again.  The debug point, which
-# the postmaster knows of, holds the next worker, too, if it gets there.
-sub kill_process
-{
-	my ($pid) = @_;
-	my $offset = -s $node->logfile;
-
-	kill 'KILL', $pid;
-	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-	$node->poll_query_until('postgres', 'SELECT true');
-	return $offset;
-}
-
 for my $point (qw(decode upsert commit confirm))
 {
-	# the worker, twice where the same work is before it again
 	$round++;
-	stop_at($node, $point, sub { change_customers($node, $round) });
-	my $offset = kill_process(worker_pid($node));
-	if ($point ne 'confirm')
-	{
-		$offset = $node->wait_for_log(qr/churn worker stops at debug point "$point"/, $offset);
-		kill_process(worker_pid($node));
-	}
-	let_go($node);
+	kill_worker_at($node, $point, sub { change_customers($node, $round) });
 	check("kill -9 of the worker at $point");
 
 	# the server, by force
@@ -84,7 +63,7 @@ for my $point (qw(decode upsert commit confirm))
 # the launcher, while the worker is at it
 $round++;
 stop_at($node, 'commit', sub { change_customers($node, $round) });
-kill_process(launcher_pid($node));
+kill_process($node, launcher_pid($node));
 let_go($node);
 check('kill -9 of the launcher');
 
@@ -104,7 +83,7 @@ $holder->query_safe('BEGIN; LOCK TABLE customers');
 $node->safe_psql('postgres', q{SELECT churn_promote('m', 2)});
 my $worker = worker_pid($node);
 $node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $worker");
-kill_process($worker);
+kill_process($node, $worker);
 eval { $holder->quit };
 check('kill -9 of the worker in a rescan');
 

@@ -32,33 +32,13 @@ sub check
 	check_shadow($node, "$name: shadow", version => $challenger);
 }
 
-# Kills a process; the server starts all others again.
-sub kill_process
-{
-	my ($pid) = @_;
-	my $offset = -s $node->logfile;
-
-	kill 'KILL', $pid;
-	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-	$node->poll_query_until('postgres', 'SELECT true');
-	return $offset;
-}
-
 change_customers($node, ++$round);
 check('changes');
 
 for my $point (qw(decode upsert commit confirm))
 {
-	# the worker, twice where the same work is before it again
 	$round++;
-	stop_at($node, $point, sub { change_customers($node, $round) });
-	my $offset = kill_process(worker_pid($node));
-	if ($point ne 'confirm')
-	{
-		$offset = $node->wait_for_log(qr/churn worker stops at debug point "$point"/, $offset);
-		kill_process(worker_pid($node));
-	}
-	let_go($node);
+	kill_worker_at($node, $point, sub { change_customers($node, $round) });
 	check("kill -9 of the worker at $point");
 
 	# the server, by force
@@ -78,7 +58,7 @@ $node->safe_psql('postgres', 'TRUNCATE churn.prediction_log, churn.alerts');
 stop_at($node, 'commit', sub { change_customers($node, $round) });
 $node->safe_psql('postgres', q{BEGIN; SELECT churn_promote('m', 2); SELECT churn_set_challenger('m', 1); COMMIT});
 $node->safe_psql('postgres', q{UPDATE customers SET tenure = tenure + 1 WHERE hashtext(customer_id) % 5 = 1});
-kill_process(worker_pid($node));
+kill_process($node, worker_pid($node));
 let_go($node);
 caught_up($node, 'kill -9 while the challenger is promoted: the stream goes on');
 check_predictions($node, 'predictions are those of the new champion');
@@ -105,7 +85,7 @@ caught_up($node, 'another challenger');
 $node->safe_psql('postgres', 'TRUNCATE churn.prediction_log, churn.alerts, churn.errors');
 $round++;
 stop_at($node, 'upsert', sub { $node->safe_psql('postgres', 'UPDATE customers SET tenure = CASE hashtext(customer_id) % 2 WHEN 0 THEN 1000 ELSE tenure + 1 END') });
-kill_process(worker_pid($node));
+kill_process($node, worker_pid($node));
 let_go($node);
 caught_up($node, 'one that fails for every other row, and kill -9: the stream goes on');
 check_predictions($node, 'predictions');
@@ -121,7 +101,7 @@ $round++;
 $node->safe_psql('postgres', 'TRUNCATE churn.errors');
 stop_at($node, 'commit', sub { change_customers($node, $round) });
 $node->safe_psql('postgres', q{SELECT churn_drop_model('m', 3)});
-kill_process(worker_pid($node));
+kill_process($node, worker_pid($node));
 let_go($node);
 caught_up($node, 'kill -9 while the challenger is dropped: the stream goes on');
 check_predictions($node, 'predictions');

@@ -96,11 +96,8 @@ for my $point (qw(upsert confirm))
 	$round++;
 	stop_at($node, $point, sub { change_customers($node, $round) });
 	my $pid = worker_pid($node);
-	my $offset = -s $node->logfile;
 	let_go($node);
-	kill 'KILL', $pid;
-	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-	$node->poll_query_until('postgres', 'SELECT true');
+	kill_process($node, $pid);
 	caught_up($node, "kill -9 at $point: the stream goes on");
 	end_worker();
 	cmp_ok(difference(), '<=', 0, "kill -9 at $point: nothing is counted twice");
