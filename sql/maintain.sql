@@ -139,6 +139,16 @@ SELECT count(*) > 3 AS candidates FROM churn.candidates WHERE version = 2;
 -- young again
 CALL churn_maintain('maintain', true);
 SELECT step, state, message FROM maintain_last WHERE step = 'retrain';
+-- a verdict on the concept counts whoever found it, once; segments that are too many end nothing
+SELECT churn_set_policy('maintain', 'alert', drift_segment => 'customer_id');
+INSERT INTO churn.drift (model, version, checked_at, checked_window, source, rows, feature, statistic, value, drifted)
+	SELECT name, champion, clock_timestamp(), '(,)', 'churn.outcomes', 1000, '(concept)', 'calibration_z', 5, true FROM churn.models WHERE name = 'maintain';
+CALL churn_maintain('maintain', true);
+SELECT step, state, regexp_replace(message, '^.*; ', '') AS message FROM maintain_last WHERE step IN ('drift', 'measure', 'retrain');
+SELECT kind FROM churn_take_alerts(kind => 'quality');
+CALL churn_maintain('maintain', true);
+SELECT step, state, message FROM maintain_last WHERE step = 'measure';
+
 SELECT churn_drop_model('maintain');
 
 -- a query as source means the same under any search_path
