@@ -372,9 +372,7 @@ read_rows(ChurnEvaluation *evaluation, const char *text)
 	ChurnSource *source = churn_source_open(text, evaluation->context);
 	EvaluationReceiver *receiver;
 	ChurnSourcePlan *plan;
-	SPIExecuteOptions options;
 	int			label;
-	int			code;
 
 	MemoryContextSwitchTo(evaluation->context);
 	if (evaluation->source != NULL)
@@ -385,13 +383,7 @@ read_rows(ChurnEvaluation *evaluation, const char *text)
 	plan = churn_source_plan(source,
 							 needed_columns(evaluation, source, label),
 							 evaluation->context);
-	memset(&options, 0, sizeof(options));
-	options.read_only = true;
-	options.dest = &receiver->pub;
-	code = SPI_execute_plan_extended(plan->plan, &options);
-	if (code < 0)
-		elog(ERROR, "could not read the source: %s",
-			 SPI_result_code_string(code));
+	churn_source_read(plan, &receiver->pub);
 	churn_label_finish(&receiver->label);
 	evaluation->unlabelled = receiver->label.missing;
 }

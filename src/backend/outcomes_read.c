@@ -259,11 +259,9 @@ read_rows(ChurnRecording *recording, const char *text)
 	ChurnSource *source = churn_source_open(text, recording->context);
 	OutcomeReceiver *receiver;
 	ChurnSourcePlan *plan;
-	SPIExecuteOptions options = {0};
 	Bitmapset  *needed;
 	int			label;
 	int			time;
-	int			code;
 
 	MemoryContextSwitchTo(recording->context);
 	receiver = palloc0(sizeof(OutcomeReceiver));
@@ -285,12 +283,7 @@ read_rows(ChurnRecording *recording, const char *text)
 	if (time >= 0)
 		needed = bms_add_member(needed, time);
 	plan = churn_source_plan(source, needed, recording->context);
-	options.read_only = true;
-	options.dest = &receiver->pub;
-	code = SPI_execute_plan_extended(plan->plan, &options);
-	if (code < 0)
-		elog(ERROR, "could not read the source: %s",
-			 SPI_result_code_string(code));
+	churn_source_read(plan, &receiver->pub);
 	finish_labels(&recording->labels);
 }
 

@@ -482,6 +482,24 @@ churn_source_columns(const char *statement)
 }
 
 /*
+ * Reads the rows; see source.h.
+ */
+void
+churn_source_read(const ChurnSourcePlan *plan, DestReceiver *receiver)
+{
+	SPIExecuteOptions options;
+	int			code;
+
+	memset(&options, 0, sizeof(options));
+	options.read_only = true;
+	options.dest = receiver;
+	code = SPI_execute_plan_extended(plan->plan, &options);
+	if (code < 0)
+		elog(ERROR, "could not read the source: %s",
+			 SPI_result_code_string(code));
+}
+
+/*
  * Nothing to do after the last row, nor to free.
  */
 static void

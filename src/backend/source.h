@@ -50,6 +50,10 @@ extern ChurnSourcePlan *churn_source_plan(const ChurnSource *source,
 										  const Bitmapset *columns,
 										  MemoryContext context);
 
+/* Runs it, with SPI connected, under one snapshot; the rows go to receiver. */
+extern void churn_source_read(const ChurnSourcePlan *plan,
+							  DestReceiver *receiver);
+
 /*
  * Prepares a statement of ours that reads from the source, with SPI connected;
  * it may run in parallel.  A source that locks rows is an error.

@@ -193,20 +193,12 @@ stream_rows(ChurnTraining *training, ChurnChannel *channel,
 			const ChurnSourcePlan *plan)
 {
 	ChurnRowStream *stream;
-	SPIExecuteOptions options;
-	int			code;
 
 	churn_tracker_phase(&training->tracker, CHURN_PHASE_READING);
 	stream = churn_row_stream_make(channel, training->source, plan,
 								   training->columns, &training->label,
 								   training->champion, training->context);
-	memset(&options, 0, sizeof(options));
-	options.read_only = true;
-	options.dest = churn_row_stream_receiver(stream);
-	code = SPI_execute_plan_extended(plan->plan, &options);
-	if (code < 0)
-		elog(ERROR, "could not read the source: %s",
-			 SPI_result_code_string(code));
+	churn_source_read(plan, churn_row_stream_receiver(stream));
 	MemoryContextSwitchTo(training->context);
 	churn_label_finish(&training->label);
 	tell_rows(training, churn_row_stream_finish(stream));

@@ -481,9 +481,7 @@ churn_validate_rows(ChurnValidation *validation)
 	MemoryContext old = MemoryContextSwitchTo(validation->context);
 	ValidationReceiver *receiver = make_receiver(validation);
 	int			nestlevel = NewGUCNestLevel();
-	SPIExecuteOptions options = {0};
 	ChurnSourcePlan *plan;
-	int			code;
 
 	if (has_transforms(validation->version->model))
 		(void) set_config_option("max_parallel_workers_per_gather", "0",
@@ -492,12 +490,7 @@ churn_validate_rows(ChurnValidation *validation)
 	churn_validate_keys_begin(&validation->key);
 	plan = churn_source_plan(validation->source, needed_columns(validation),
 							 validation->context);
-	options.read_only = true;
-	options.dest = &receiver->pub;
-	code = SPI_execute_plan_extended(plan->plan, &options);
-	if (code < 0)
-		elog(ERROR, "could not read the source: %s",
-			 SPI_result_code_string(code));
+	churn_source_read(plan, &receiver->pub);
 	AtEOXact_GUC(false, nestlevel);
 	MemoryContextSwitchTo(validation->context);
 	churn_validate_keys_end(&validation->key);

@@ -2,14 +2,11 @@
 called from Python."""
 import ctypes
 import json
-import os
-import shutil
-import subprocess
-import tempfile
 
 import numpy as np
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+import compiled
+
 SOURCES = ["test/lib/profile_parts.c"] + [
     f"src/common/{name}.c" for name in
     ("arena", "artifact_arrays", "artifact_description", "decimal",
@@ -20,16 +17,9 @@ KINDS = ["number", "boolean", "category", "age"]
 
 def load():
     """The library, or None without a compiler."""
-    compiler = os.environ.get("CC") or shutil.which("cc")
-    if compiler is None:
+    library = compiled.load(SOURCES)
+    if library is None:
         return None
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "parts.so")
-        subprocess.run(
-            [compiler, "-std=gnu11", "-O2", "-ffp-contract=off", "-fPIC",
-             "-shared", "-D_GNU_SOURCE", "-Isrc/include", "-o", path]
-            + SOURCES + ["-lm"], cwd=ROOT, check=True)
-        library = ctypes.CDLL(path)
     for name in ("psi", "jensen_shannon", "kolmogorov_smirnov", "chi_square",
                  "wasserstein", "psi_low"):
         getattr(library, "churn_divergence_" + name).restype = ctypes.c_double

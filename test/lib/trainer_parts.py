@@ -3,14 +3,11 @@
 Skips the test, loudly, where there is no C compiler.
 """
 import ctypes
-import os
-import shutil
-import subprocess
-import tempfile
 
 import numpy as np
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+import compiled
+
 SOURCES = ["test/lib/trainer_parts.c"] + [
     f"src/common/{name}.c" for name in
     ("arena", "calibration", "hash")] + [
@@ -22,16 +19,9 @@ SAMPLINGS = ["none", "class_weight", "oversample", "smote"]
 
 def load():
     """The library, or None without a compiler."""
-    compiler = os.environ.get("CC") or shutil.which("cc")
-    if compiler is None:
+    library = compiled.load(SOURCES)
+    if library is None:
         return None
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "parts.so")
-        subprocess.run(
-            [compiler, "-std=gnu11", "-O2", "-ffp-contract=off", "-fPIC",
-             "-shared", "-D_GNU_SOURCE", "-Isrc/include", "-o", path]
-            + SOURCES + ["-lm"], cwd=ROOT, check=True)
-        library = ctypes.CDLL(path)
     library.parts_logit.restype = ctypes.c_double
     library.parts_balance.restype = ctypes.c_size_t
     return library
