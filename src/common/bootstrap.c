@@ -290,34 +290,6 @@ churn_bootstrap_interval(double *values, size_t n, double level)
 	return interval;
 }
 
-bool
-churn_metrics_bootstrap(const ChurnScored *rows, size_t n,
-						ChurnMetricFunction metric, size_t resamples,
-						uint64_t seed, ChurnArena *arena,
-						ChurnInterval *interval, ChurnError *error)
-{
-	ChurnBootstrap bootstrap;
-	double	   *values;
-	size_t		i;
-
-	if (!churn_bootstrap_init(&bootstrap, rows, n, false, seed, arena, error))
-		return false;
-	if (resamples == 0)
-		resamples = churn_bootstrap_resamples(bootstrap.positives +
-											  bootstrap.negatives);
-	values = churn_arena_array(arena, resamples, sizeof(double), error);
-	if (values == NULL)
-		return false;
-	for (i = 0; i < resamples; i++)
-	{
-		churn_bootstrap_draw(&bootstrap);
-		values[i] = metric(bootstrap.sample, bootstrap.nsample);
-	}
-	*interval = churn_bootstrap_interval(values, resamples,
-										 CHURN_BOOTSTRAP_LEVEL);
-	return true;
-}
-
 /*
  * Finds the groups of one of the two scores.  The sort carries each row's
  * number along where a count belongs.
@@ -438,34 +410,4 @@ churn_paired_result(double first, double second, double *differences,
 		paired.smaller = (double) smaller / (double) paired.interval.used;
 	}
 	return paired;
-}
-
-bool
-churn_metrics_paired(const ChurnScoredPair *rows, size_t n,
-					 ChurnMetricFunction metric, size_t resamples,
-					 uint64_t seed, ChurnArena *arena, ChurnPaired *paired,
-					 ChurnError *error)
-{
-	ChurnPairedBootstrap bootstrap;
-	double	   *differences;
-	double		first;
-	double		second;
-	size_t		i;
-
-	if (resamples == 0)
-		resamples = churn_bootstrap_resamples(n);
-	if (!churn_paired_init(&bootstrap, rows, n, seed, NULL, arena, error))
-		return false;
-	differences = churn_arena_array(arena, resamples, sizeof(double), error);
-	if (differences == NULL)
-		return false;
-	first = metric(bootstrap.first.sample, bootstrap.first.nsample);
-	second = metric(bootstrap.second.sample, bootstrap.second.nsample);
-	for (i = 0; i < resamples; i++)
-	{
-		churn_paired_draw(&bootstrap);
-		differences[i] = churn_paired_difference(&bootstrap, metric);
-	}
-	*paired = churn_paired_result(first, second, differences, resamples);
-	return true;
 }

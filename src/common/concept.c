@@ -12,17 +12,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "churn/divergence.h"
+
 /* Shares are kept so far from 0 and 1 that their logits are finite. */
 #define LEAST_SHARE		1e-6
 
 /* Beyond so many standard deviations a tail is 0. */
 #define LARGEST_Z		40.0
-
-double
-churn_concept_tail(double z)
-{
-	return erfc(z / sqrt(2)) / 2;
-}
 
 /* By bisection, which is exact to the last place or two and fast enough. */
 double
@@ -36,7 +32,7 @@ churn_concept_quantile(double tail)
 	{
 		double		middle = (low + high) / 2;
 
-		if (churn_concept_tail(middle) > tail)
+		if (churn_normal_tail(middle) > tail)
 			low = middle;
 		else
 			high = middle;
@@ -207,7 +203,7 @@ churn_concept_calibration(const ChurnScored *rows, size_t n,
 	if (known > 0)
 		scale = sqrt(1 + (positives + negatives) / known);
 	test.threshold = churn_concept_quantile(level / 2) * scale;
-	test.p_value = 2 * churn_concept_tail(fabs(test.value) / scale);
+	test.p_value = 2 * churn_normal_tail(fabs(test.value) / scale);
 	test.drifted = test.p_value <= level;
 	return test;
 }
@@ -231,7 +227,7 @@ churn_concept_roc_auc(const ChurnScored *rows, size_t n,
 		return test;
 	test.value = reference->roc_auc - delong.auc;
 	test.threshold = churn_concept_quantile(level) * error;
-	test.p_value = churn_concept_tail(test.value / error);
+	test.p_value = churn_normal_tail(test.value / error);
 	test.drifted = test.p_value <= level;
 	return test;
 }
@@ -272,8 +268,8 @@ churn_concept_pr_auc(const ChurnScored *rows, size_t n,
 	least = baseline - churn_concept_quantile(level) * error;
 	test.value = reference->pr_auc - pr_auc;
 	test.threshold = reference->pr_auc - 1 / (1 + exp(-least));
-	test.p_value = churn_concept_tail((baseline - churn_concept_logit(pr_auc)) /
-									  error);
+	test.p_value = churn_normal_tail((baseline - churn_concept_logit(pr_auc)) /
+									 error);
 	test.drifted = test.p_value <= level;
 	return test;
 }

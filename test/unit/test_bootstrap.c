@@ -13,6 +13,66 @@
 
 #define MAX_ROWS	5000
 
+/* The interval of a metric of sorted rows, by unstratified resamples. */
+static bool
+resample_metric(const ChurnScored *rows, size_t n,
+				ChurnMetricFunction metric, size_t resamples,
+				uint64_t seed, ChurnArena *arena,
+				ChurnInterval *interval, ChurnError *error)
+{
+	ChurnBootstrap bootstrap;
+	double	   *values;
+	size_t		i;
+
+	if (!churn_bootstrap_init(&bootstrap, rows, n, false, seed, arena, error))
+		return false;
+	if (resamples == 0)
+		resamples = churn_bootstrap_resamples(bootstrap.positives +
+											  bootstrap.negatives);
+	values = churn_arena_array(arena, resamples, sizeof(double), error);
+	if (values == NULL)
+		return false;
+	for (i = 0; i < resamples; i++)
+	{
+		churn_bootstrap_draw(&bootstrap);
+		values[i] = metric(bootstrap.sample, bootstrap.nsample);
+	}
+	*interval = churn_bootstrap_interval(values, resamples,
+										 CHURN_BOOTSTRAP_LEVEL);
+	return true;
+}
+
+/* Compares two scores of the same rows by a metric. */
+static bool
+compare_scores(const ChurnScoredPair *rows, size_t n,
+			   ChurnMetricFunction metric, size_t resamples,
+			   uint64_t seed, ChurnArena *arena, ChurnPaired *paired,
+			   ChurnError *error)
+{
+	ChurnPairedBootstrap bootstrap;
+	double	   *differences;
+	double		first;
+	double		second;
+	size_t		i;
+
+	if (resamples == 0)
+		resamples = churn_bootstrap_resamples(n);
+	if (!churn_paired_init(&bootstrap, rows, n, seed, NULL, arena, error))
+		return false;
+	differences = churn_arena_array(arena, resamples, sizeof(double), error);
+	if (differences == NULL)
+		return false;
+	first = metric(bootstrap.first.sample, bootstrap.first.nsample);
+	second = metric(bootstrap.second.sample, bootstrap.second.nsample);
+	for (i = 0; i < resamples; i++)
+	{
+		churn_paired_draw(&bootstrap);
+		differences[i] = churn_paired_difference(&bootstrap, metric);
+	}
+	*paired = churn_paired_result(first, second, differences, resamples);
+	return true;
+}
+
 static ChurnScored rows[MAX_ROWS];
 static ChurnScoredPair pairs[MAX_ROWS];
 
@@ -148,19 +208,19 @@ test_interval(size_t n, unsigned levels)
 	}
 	width = 2 * 1.96 * sqrt((squares / (double) n - value * value) /
 							(double) n);
-	ok(churn_metrics_bootstrap(rows, entries, churn_metrics_brier, 0, 1,
-							   arena, &interval, &error) &&
+	ok(resample_metric(rows, entries, churn_metrics_brier, 0, 1,
+					   arena, &interval, &error) &&
 	   interval.used == 1000, "1,000 resamples of %zu rows", n);
 	ok(fabs((interval.high - interval.low) / width - 1) < 0.12 &&
 	   interval.low < value && value < interval.high,
 	   "interval of the Brier score: %.5f wide, by theory %.5f",
 	   interval.high - interval.low, width);
-	churn_metrics_bootstrap(rows, entries, churn_metrics_brier, 0, 1, arena,
-							&again, &error);
+	resample_metric(rows, entries, churn_metrics_brier, 0, 1, arena,
+					&again, &error);
 	ok(again.low == interval.low && again.high == interval.high,
 	   "the same seed, the same interval");
-	churn_metrics_bootstrap(rows, entries, churn_metrics_brier, 0, 2, arena,
-							&again, &error);
+	resample_metric(rows, entries, churn_metrics_brier, 0, 2, arena,
+					&again, &error);
 	ok(again.low != interval.low && again.high != interval.high,
 	   "another seed, another interval");
 	churn_arena_destroy(arena);
@@ -199,18 +259,18 @@ test_limits(void)
 
 	ok(!churn_bootstrap_init(&bootstrap, many, 2, false, 1, arena, &error) &&
 	   error.code == CHURN_ERROR_LIMIT, "2^32 rows are too many");
-	ok(churn_metrics_bootstrap(alike, 2, churn_metrics_pr_auc, 50, 1, arena,
-							   &interval, &error) &&
+	ok(resample_metric(alike, 2, churn_metrics_pr_auc, 50, 1, arena,
+					   &interval, &error) &&
 	   interval.used == 0 && isnan(interval.low),
 	   "one class: no interval");
-	ok(churn_metrics_bootstrap(alike, 0, churn_metrics_brier, 50, 1, arena,
-							   &interval, &error) && interval.used == 0,
+	ok(resample_metric(alike, 0, churn_metrics_brier, 50, 1, arena,
+					   &interval, &error) && interval.used == 0,
 	   "no rows: no interval");
 	churn_arena_destroy(arena);
 }
 
 /*
- * Drawing step by step gives what churn_metrics_paired() gave, several metrics
+ * Drawing step by step gives what compare_scores() gave, several metrics
  * on the same resamples, and the sides change places with their scores.
  */
 static void
@@ -272,16 +332,16 @@ test_paired(void)
 		pairs[i].churned = uniform() < score;
 		rows[i] = churn_scored(score, pairs[i].churned);
 	}
-	ok(churn_metrics_paired(pairs, MAX_ROWS, churn_metrics_roc_auc, 300, 1,
-							arena, &paired, &error), "paired comparison");
+	ok(compare_scores(pairs, MAX_ROWS, churn_metrics_roc_auc, 300, 1,
+					  arena, &paired, &error), "paired comparison");
 	churn_metrics_sort(rows, MAX_ROWS);
 	ok(paired.first == churn_metrics_roc_auc(rows, MAX_ROWS),
 	   "it measures the first score");
 	ok(paired.difference == paired.first - paired.second &&
 	   paired.interval.low <= paired.difference &&
 	   paired.difference <= paired.interval.high, "and the difference");
-	churn_metrics_bootstrap(rows, MAX_ROWS, churn_metrics_roc_auc, 300, 1,
-							arena, &alone, &error);
+	resample_metric(rows, MAX_ROWS, churn_metrics_roc_auc, 300, 1,
+					arena, &alone, &error);
 	ok(paired.interval.high - paired.interval.low <
 	   (alone.high - alone.low) / 2,
 	   "whose interval is narrower (%.5f) than that of a score (%.5f)",
@@ -292,8 +352,8 @@ test_paired(void)
 
 	for (i = 0; i < MAX_ROWS; i++)
 		pairs[i].second = pairs[i].first;
-	churn_metrics_paired(pairs, MAX_ROWS, churn_metrics_pr_auc, 50, 1, arena,
-						 &paired, &error);
+	compare_scores(pairs, MAX_ROWS, churn_metrics_pr_auc, 50, 1, arena,
+				   &paired, &error);
 	ok(paired.difference == 0 && paired.interval.low == 0 &&
 	   paired.interval.high == 0 && paired.larger == 0 &&
 	   paired.smaller == 0,

@@ -67,17 +67,6 @@ extern size_t churn_bootstrap_resamples(uint64_t rows);
 extern ChurnInterval churn_bootstrap_interval(double *values, size_t n,
 											  double level);
 
-/*
- * The interval of a metric of sorted rows at CHURN_BOOTSTRAP_LEVEL, by
- * unstratified resamples (0: as churn_bootstrap_resamples() has it).
- */
-extern bool churn_metrics_bootstrap(const ChurnScored *rows, size_t n,
-									ChurnMetricFunction metric,
-									size_t resamples, uint64_t seed,
-									ChurnArena *arena,
-									ChurnInterval *interval,
-									ChurnError *error);
-
 /* A row with the scores of two models. */
 typedef struct ChurnScoredPair
 {
@@ -138,15 +127,5 @@ extern double churn_paired_difference(const ChurnPairedBootstrap *bootstrap,
 /* What n differences, which are sorted, say of a metric of all rows. */
 extern ChurnPaired churn_paired_result(double first, double second,
 									   double *differences, size_t n);
-
-/*
- * Compares two scores of the same rows, in any order, by a metric (resamples
- * 0: as churn_bootstrap_resamples() has it).
- */
-extern bool churn_metrics_paired(const ChurnScoredPair *rows, size_t n,
-								 ChurnMetricFunction metric,
-								 size_t resamples, uint64_t seed,
-								 ChurnArena *arena, ChurnPaired *paired,
-								 ChurnError *error);
 
 #endif							/* CHURN_BOOTSTRAP_H */

@@ -79,8 +79,7 @@ extern double churn_concept_logit(double share);
 /* The standard deviation of values, NaN among them left out; NaN below two. */
 extern double churn_concept_spread(const double *values, size_t n);
 
-/* Upper tail of the normal distribution, and the z that has a tail. */
-extern double churn_concept_tail(double z);
+/* The z that has an upper tail (churn_normal_tail()). */
 extern double churn_concept_quantile(double tail);
 
 #endif							/* CHURN_CONCEPT_H */
