@@ -155,6 +155,13 @@ churn_wait_event(const char *name, uint32 *kept)
 	index_beginscan(table, index, snapshot, nkeys, 0)
 #endif
 
+/* 16 calls it a locator. */
+#if PG_VERSION_NUM >= 160000
+#define churn_relation_locator(relation) ((relation)->rd_locator)
+#else
+#define churn_relation_locator(relation) ((relation)->rd_node)
+#endif
+
 /* 16 asks whether to copy a datum that is sorted, which before it always did. */
 #if PG_VERSION_NUM >= 160000
 #define churn_tuplesort_getdatum(state, value, isnull) \

@@ -4,7 +4,8 @@
  *
  * A stream worker looks up the prediction of each customer that changes, and
  * of a large table's index each descent misses the processor's caches several
- * times.  This is one miss instead, for 16 bytes a customer.
+ * times.  This is one miss instead, for 16 bytes a customer.  The buffers of
+ * the blocks, four bytes a page, are there to prefetch from.
  */
 #include "postgres.h"
 
@@ -15,6 +16,10 @@
 /* Entries at first, and at most: 64 MiB. */
 #define FIRST_SIZE		1024
 #define LARGEST_SIZE	(4 * 1024 * 1024)
+
+/* Blocks whose buffers are noted at first, and at most: 4 MiB. */
+#define FIRST_BLOCKS	256
+#define MOST_BLOCKS		(1024 * 1024)
 
 /* Places where an entry may be, one behind the other. */
 #define PLACES			4
@@ -31,6 +36,8 @@ struct ChurnRowCache
 	Size		size;			/* a power of two */
 	Size		used;
 	RowEntry   *entries;		/* size + PLACES of them */
+	Buffer	   *buffers;		/* by block */
+	BlockNumber nblocks;
 };
 
 /*
@@ -57,6 +64,15 @@ churn_row_cache_create(MemoryContext context)
 	cache->size = FIRST_SIZE;
 	cache->entries = make_entries(context, cache->size);
 	return cache;
+}
+
+/*
+ * Prefetches an entry; see row_cache.h.
+ */
+void
+churn_row_cache_prefetch(const ChurnRowCache *cache, uint64 hash)
+{
+	__builtin_prefetch(&cache->entries[hash & (cache->size - 1)]);
 }
 
 /*
@@ -146,4 +162,38 @@ churn_row_cache_note(ChurnRowCache *cache, uint64 hash, ItemPointer tid)
 	if (cache->used > cache->size / 2 && cache->size < LARGEST_SIZE)
 		enlarge(cache);
 	put_entry(cache, hash, tid);
+}
+
+/*
+ * The buffer where a block was seen last; see row_cache.h.
+ */
+Buffer
+churn_row_cache_buffer(const ChurnRowCache *cache, BlockNumber block)
+{
+	return block < cache->nblocks ? cache->buffers[block] : InvalidBuffer;
+}
+
+/*
+ * Notes the buffer of a block, unless the table is very large.
+ */
+void
+churn_row_cache_note_buffer(ChurnRowCache *cache, BlockNumber block,
+							Buffer buffer)
+{
+	if (block >= MOST_BLOCKS)
+		return;
+	if (block >= cache->nblocks)
+	{
+		BlockNumber before = cache->nblocks;
+		BlockNumber n = Max(before, FIRST_BLOCKS);
+
+		while (block >= n)
+			n *= 2;
+		cache->buffers = before == 0 ?
+			MemoryContextAlloc(cache->context, sizeof(Buffer) * n) :
+			repalloc(cache->buffers, sizeof(Buffer) * n);
+		memset(cache->buffers + before, 0, sizeof(Buffer) * (n - before));
+		cache->nblocks = n;
+	}
+	cache->buffers[block] = buffer;
 }

@@ -115,7 +115,9 @@ start_chunk(Chunk *chunk)
 	chunk->list = palloc(sizeof(Pending) * chunk->room);
 	chunk->n = 0;
 	chunk->bytes = 0;
-	chunk->customers = customers_create(chunk->context, 256, NULL);
+	chunk->customers = customers_create(chunk->context,
+										(uint32) Min(chunk->changes,
+													 chunk->room), NULL);
 }
 
 /*

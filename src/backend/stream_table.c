@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "commands/trigger.h"
@@ -121,122 +120,6 @@ churn_table_column(const ChurnTableWriter *writer, const char *name)
 						RelationGetRelationName(writer->relation)),
 				 errhint("Drop and create the extension churn.")));
 	return column;
-}
-
-/*
- * Begins to look for rows.  Everything that is committed or our own is seen,
- * and what others are about: they write the table only where they drop a model.
- */
-static void
-begin_scan(ChurnTableWriter *writer)
-{
-	MemoryContext old = MemoryContextSwitchTo(writer->context);
-	int			i;
-
-	(void) RelationGetIndexList(writer->relation);
-	if (!OidIsValid(writer->relation->rd_pkindex))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table churn.%s has no primary key",
-						RelationGetRelationName(writer->relation)),
-				 errhint("Drop and create the extension churn.")));
-	writer->key = index_open(writer->relation->rd_pkindex, AccessShareLock);
-	InitDirtySnapshot(writer->dirty);
-	writer->scan = churn_index_beginscan(writer->relation, writer->key,
-										 &writer->dirty, 2);
-	for (i = 0; i < 2; i++)
-		ScanKeyEntryInitialize(&writer->keys[i], 0, i + 1,
-							   BTEqualStrategyNumber, InvalidOid,
-							   writer->key->rd_indcollation[i], F_TEXTEQ, 0);
-	MemoryContextSwitchTo(old);
-}
-
-/*
- * Looks a row up; see stream_table.h.
- */
-bool
-churn_table_find(ChurnTableWriter *writer, Datum first, Datum second)
-{
-	MemoryContext old;
-	TransactionId other;
-	bool		found;
-
-	if (writer->scan == NULL)
-		begin_scan(writer);
-	writer->keys[0].sk_argument = first;
-	writer->keys[1].sk_argument = second;
-	/* what the index allocates when it meets dead entries stays until the end */
-	old = MemoryContextSwitchTo(writer->context);
-	for (;;)
-	{
-		index_rescan(writer->scan, writer->keys, 2, NULL, 0);
-		found = index_getnext_slot(writer->scan, ForwardScanDirection,
-								   writer->found);
-		other = TransactionIdIsValid(writer->dirty.xmin) ?
-			writer->dirty.xmin : writer->dirty.xmax;
-		if (!found || !TransactionIdIsValid(other))
-			break;
-		/* another transaction deletes it, or has inserted it */
-		XactLockTableWait(other, NULL, NULL, XLTW_None);
-	}
-	MemoryContextSwitchTo(old);
-	return found;
-}
-
-/*
- * Whether a column of the row that was found holds a text.
- */
-static bool
-holds_text(ChurnTableWriter *writer, int place, Datum text)
-{
-	AttrNumber	column = writer->key->rd_index->indkey.values[place];
-	bool		isnull;
-	Datum		value = slot_getattr(writer->found, column, &isnull);
-
-	return !isnull &&
-		VARSIZE_ANY_EXHDR(DatumGetPointer(value)) ==
-		VARSIZE_ANY_EXHDR(DatumGetPointer(text)) &&
-		memcmp(VARDATA_ANY(DatumGetPointer(value)),
-			   VARDATA_ANY(DatumGetPointer(text)),
-			   VARSIZE_ANY_EXHDR(DatumGetPointer(text))) == 0;
-}
-
-/*
- * Whether the table has the block: VACUUM may have cut the end off since a row
- * was seen there.  It cannot as long as the table is open here.
- */
-static bool
-has_block(ChurnTableWriter *writer, BlockNumber block)
-{
-	if (block >= writer->nblocks)
-		writer->nblocks = RelationGetNumberOfBlocks(writer->relation);
-	return block < writer->nblocks;
-}
-
-/*
- * Looks a row up where the cache says it is, and by the index if it is not
- * there, or if another transaction is about it.
- */
-bool
-churn_table_find_cached(ChurnTableWriter *writer, ChurnRowCache *cache,
-						uint64 hash, Datum first, Datum second)
-{
-	ItemPointerData tid;
-
-	if (writer->scan == NULL)
-		begin_scan(writer);
-	if (churn_row_cache_find(cache, hash, &tid) &&
-		has_block(writer, ItemPointerGetBlockNumber(&tid)) &&
-		table_tuple_fetch_row_version(writer->relation, &tid, &writer->dirty,
-									  writer->found) &&
-		!TransactionIdIsValid(writer->dirty.xmin) &&
-		!TransactionIdIsValid(writer->dirty.xmax) &&
-		holds_text(writer, 0, first) && holds_text(writer, 1, second))
-		return true;
-	if (!churn_table_find(writer, first, second))
-		return false;
-	churn_row_cache_note(cache, hash, &writer->found->tts_tid);
-	return true;
 }
 
 /*

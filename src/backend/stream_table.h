@@ -7,11 +7,12 @@
 
 #include "access/genam.h"
 #include "executor/executor.h"
-
-#include "row_cache.h"
 #include "utils/snapshot.h"
 
-/* A table that is being written.  What it is made of is stream_table.c's. */
+#include "row_cache.h"
+
+/* A table that is being written.  What it is made of is for
+ * stream_table.c and stream_table_find.c. */
 typedef struct ChurnTableWriter
 {
 	MemoryContext context;		/* the current one when it was opened */
@@ -46,10 +47,21 @@ extern int	churn_table_column(const ChurnTableWriter *writer,
 extern bool churn_table_find(ChurnTableWriter *writer, Datum first,
 							 Datum second);
 
-/* The same with a cache that tells where to look first. */
-extern bool churn_table_find_cached(ChurnTableWriter *writer,
-									ChurnRowCache *cache, uint64 hash,
-									Datum first, Datum second);
+/*
+ * The same, beginning at a place where the row was seen; by the index if it is
+ * not there, or if another transaction is about it.
+ */
+extern bool churn_table_find_at(ChurnTableWriter *writer,
+								ChurnRowCache *cache,
+								const ItemPointerData * place, Datum first,
+								Datum second);
+
+/*
+ * Has the processor fetch what the function before will look at: first the
+ * page's ends, then, a few rows later, the row.
+ */
+extern void churn_table_prefetch(const ChurnRowCache *cache,
+								 const ItemPointerData * place, bool row);
 
 /* Begins a row: writer->row with all values NULL. */
 extern void churn_table_begin_row(ChurnTableWriter *writer);

@@ -15,8 +15,9 @@
 #include "stream_shared.h"
 #include "stream_tape.h"
 
-/* Bytes of the buffer when it is made. */
+/* Bytes of the buffer when it is made; and commits of which there is room. */
 #define FIRST_SIZE		65536
+#define FIRST_COMMITS	256
 
 /*
  * Makes an empty tape.
@@ -29,6 +30,9 @@ churn_tape_create(MemoryContext context)
 	tape->context = context;
 	tape->size = FIRST_SIZE;
 	tape->buffer = MemoryContextAlloc(context, tape->size);
+	tape->commits_room = FIRST_COMMITS;
+	tape->commits = MemoryContextAlloc(context, sizeof(ChurnTapeCommit) *
+									   FIRST_COMMITS);
 	return tape;
 }
 
@@ -70,6 +74,31 @@ make_room(ChurnTape *tape, Size length)
 }
 
 /*
+ * Counts a change that committed at a time.
+ */
+static void
+count_commit(ChurnTape *tape, TimestampTz committed)
+{
+	ChurnTapeCommit *commit;
+
+	if (tape->ncommits > 0 &&
+		tape->commits[tape->ncommits - 1].committed == committed)
+	{
+		tape->commits[tape->ncommits - 1].changes++;
+		return;
+	}
+	if (tape->ncommits == tape->commits_room)
+	{
+		tape->commits_room *= 2;
+		tape->commits = repalloc_huge(tape->commits, sizeof(ChurnTapeCommit) *
+									  tape->commits_room);
+	}
+	commit = &tape->commits[tape->ncommits++];
+	commit->committed = committed;
+	commit->changes = 1;
+}
+
+/*
  * Appends a change.
  */
 void
@@ -89,6 +118,7 @@ churn_tape_put(ChurnTape *tape, const ChurnChange *change)
 		memcpy(place + key_size, change->tuple, change->tuple_length);
 	tape->used += length;
 	tape->changes++;
+	count_commit(tape, change->committed);
 }
 
 /*
@@ -176,6 +206,7 @@ churn_tape_clear(ChurnTape *tape)
 	tape->used = 0;
 	tape->read = 0;
 	tape->changes = 0;
+	tape->ncommits = 0;
 	if (tape->scratch != NULL)
 		pfree(tape->scratch);
 	tape->scratch = NULL;
@@ -186,5 +217,11 @@ churn_tape_clear(ChurnTape *tape)
 		tape->buffer = NULL;
 		tape->size = FIRST_SIZE;
 		tape->buffer = MemoryContextAlloc(tape->context, tape->size);
+	}
+	if (tape->commits_room > 16 * FIRST_COMMITS)
+	{
+		tape->commits_room = FIRST_COMMITS;
+		tape->commits = repalloc(tape->commits, sizeof(ChurnTapeCommit) *
+								 FIRST_COMMITS);
 	}
 }

@@ -36,6 +36,13 @@ typedef struct ChurnChange
 	HeapTupleHeader tuple;
 } ChurnChange;
 
+/* Changes, one after the other, that committed at the same time. */
+typedef struct ChurnTapeCommit
+{
+	TimestampTz committed;
+	uint64		changes;
+} ChurnTapeCommit;
+
 typedef struct ChurnTape
 {
 	MemoryContext context;
@@ -49,6 +56,9 @@ typedef struct ChurnTape
 	char	   *scratch;		/* a change from the file */
 	Size		scratch_size;
 	uint64		changes;
+	ChurnTapeCommit *commits;	/* in order */
+	Size		ncommits;
+	Size		commits_room;
 } ChurnTape;
 
 extern ChurnTape *churn_tape_create(MemoryContext context);

@@ -27,6 +27,7 @@
 #include "compat.h"
 #include "reader.h"
 #include "role.h"
+#include "row_cache.h"
 #include "score.h"
 #include "stream_alerts.h"
 #include "stream_table.h"
@@ -34,6 +35,10 @@
 
 int			churn_log_retention = 0;
 bool		churn_write_unchanged = false;
+
+/* Customers ahead of the one at hand for whom memory is prefetched. */
+#define PAGES_AHEAD		16
+#define ROWS_AHEAD		8
 
 /* Where predictions were seen last. */
 static ChurnRowCache *row_cache = NULL;
@@ -59,6 +64,15 @@ typedef struct Written
 	bool		present;		/* there was a prediction before */
 	double		previous;
 } Written;
+
+/* Where the prediction of a customer may be. */
+typedef struct Place
+{
+	const ChurnOutcome *outcome;
+	uint64		hash;			/* of the customer */
+	uint64		order;
+	ItemPointerData tid;		/* invalid: nothing is known */
+} Place;
 
 /* A batch being written. */
 typedef struct Writing
@@ -245,13 +259,24 @@ explains_anew(const Writing *writing, const ChurnOutcome *outcome)
 }
 
 /*
+ * Notes where a prediction is, unless that is known.
+ */
+static void
+note_place(const Place *place, ItemPointer tid)
+{
+	if (!ItemPointerEquals((ItemPointer) &place->tid, tid))
+		churn_row_cache_note(row_cache, place->hash, tid);
+}
+
+/*
  * Writes the prediction of a customer, if it is other than before, and its
  * log.
  */
 static void
-write_score(Writing *writing, const ChurnOutcome *outcome, Datum key,
-			uint64 hash, const float *features, bool present)
+write_score(Writing *writing, const Place *place, Datum key,
+			const float *features, bool present)
 {
+	const ChurnOutcome *outcome = place->outcome;
 	ChurnTableWriter *table = writing->predictions;
 	const ScoreColumns *columns = &writing->columns;
 	Written		written = {outcome, present, 0};
@@ -270,7 +295,10 @@ write_score(Writing *writing, const ChurnOutcome *outcome, Datum key,
 			writing->model->version->version;
 		if (!scores_anew && !explains_anew(writing, outcome) &&
 			!churn_write_unchanged)
+		{
+			note_place(place, &table->found->tts_tid);
 			return;
+		}
 		previous = slot_getattr(table->found, columns->previous_score + 1,
 								&isnull);
 		if (written.previous != outcome->score)
@@ -289,7 +317,7 @@ write_score(Writing *writing, const ChurnOutcome *outcome, Datum key,
 		churn_table_update(table);
 	else
 		churn_table_insert(table);
-	churn_row_cache_note(row_cache, hash, &table->row->tts_tid);
+	note_place(place, &table->row->tts_tid);
 	writing->count++;
 	if (!scores_anew)
 		return;
@@ -360,13 +388,84 @@ begin_writing(Writing *writing, ChurnWatchedModel *model, int n,
 }
 
 /*
- * Compares two outcomes by their keys.
+ * Compares two places in the order of writing.
  */
 static int
-compare_keys(const void *a, const void *b)
+compare_places(const void *a, const void *b)
 {
-	return strcmp((*(const ChurnOutcome *const *) a)->key,
-				  (*(const ChurnOutcome *const *) b)->key);
+	const Place *left = a;
+	const Place *right = b;
+
+	if (left->order != right->order)
+		return left->order < right->order ? -1 : 1;
+	return strcmp(left->outcome->key, right->outcome->key);
+}
+
+/*
+ * The order of writing: that of the table, whose pages are then met once each;
+ * then customers of whom it is not known where their prediction is, or who
+ * have none, in that of the index.
+ */
+static Place *
+find_places(const ChurnWatchedModel *model, const ChurnOutcome *outcomes,
+			int n)
+{
+	Place	   *places = palloc(sizeof(Place) * Max(n, 1));
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		Place	   *place = &places[i];
+
+		place->outcome = &outcomes[i];
+		place->hash = churn_hash64(outcomes[i].key, strlen(outcomes[i].key),
+								   (uint64) model->model_id);
+		churn_row_cache_prefetch(row_cache, place->hash);
+	}
+	for (i = 0; i < n; i++)
+	{
+		Place	   *place = &places[i];
+
+		if (!churn_row_cache_find(row_cache, place->hash, &place->tid))
+			ItemPointerSetInvalid(&place->tid);
+		place->order = !ItemPointerIsValid(&place->tid) ? UINT64_MAX :
+			(uint64) ItemPointerGetBlockNumber(&place->tid) << 16 |
+			ItemPointerGetOffsetNumber(&place->tid);
+	}
+	qsort(places, n, sizeof(Place), compare_places);
+	return places;
+}
+
+/*
+ * Prefetches what will be looked at for the places that come next.
+ */
+static void
+prefetch(const Place *places, int n, int i)
+{
+	const Place *page = &places[Min(i + PAGES_AHEAD, n - 1)];
+	const Place *row = &places[Min(i + ROWS_AHEAD, n - 1)];
+
+	__builtin_prefetch(page->outcome);
+	__builtin_prefetch(row->outcome->key);
+	churn_row_cache_prefetch(row_cache, page->hash);
+	if (ItemPointerIsValid(&page->tid))
+		churn_table_prefetch(row_cache, &page->tid, false);
+	if (ItemPointerIsValid(&row->tid))
+		churn_table_prefetch(row_cache, &row->tid, true);
+}
+
+/*
+ * Looks for the prediction of a customer.
+ */
+static bool
+find_prediction(Writing *writing, const Place *place, Datum key)
+{
+	ChurnTableWriter *table = writing->predictions;
+
+	return ItemPointerIsValid(&place->tid) ?
+		churn_table_find_at(table, row_cache, &place->tid, key,
+							writing->name) :
+		churn_table_find(table, key, writing->name);
 }
 
 /*
@@ -381,29 +480,25 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 	(int) model->version->model->nfeatures : 0;
 	Writing		writing;
 	MemoryContext old;
-	const ChurnOutcome **order = palloc(sizeof(ChurnOutcome *) * Max(n, 1));
+	Place	   *places;
 	int			i;
 
-	/* in the order of the index, whose pages are then met once each */
-	for (i = 0; i < n; i++)
-		order[i] = &outcomes[i];
-	qsort(order, n, sizeof(ChurnOutcome *), compare_keys);
 	if (row_cache == NULL)
 		row_cache = churn_row_cache_create(TopMemoryContext);
+	places = find_places(model, outcomes, n);
 	begin_writing(&writing, model, n, origin);
 	old = MemoryContextSwitchTo(writing.row);
 	for (i = 0; i < n; i++)
 	{
-		const ChurnOutcome *outcome = order[i];
+		const Place *place = &places[i];
+		const ChurnOutcome *outcome = place->outcome;
 		Datum		key = CStringGetTextDatum(outcome->key);
-		uint64		hash = churn_hash64(outcome->key, strlen(outcome->key),
-										(uint64) model->model_id);
-		bool		present = churn_table_find_cached(writing.predictions,
-													  row_cache, hash, key,
-													  writing.name);
+		bool		present;
 
+		prefetch(places, n, i);
+		present = find_prediction(&writing, place, key);
 		if (!outcome->gone)
-			write_score(&writing, outcome, key, hash,
+			write_score(&writing, place, key,
 						features + (outcome - outcomes) * nfeatures, present);
 		else if (present)
 		{

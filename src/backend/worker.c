@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <malloc.h>
+
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
@@ -60,6 +62,9 @@ extern PGDLLEXPORT void churn_stream_worker_main(Datum arg);
  * is larger: a batch costs as much as four changes.
  */
 #define GATHER			2
+
+/* Bytes of free memory that the process does not give back. */
+#define KEPT_MEMORY		(16 * 1024 * 1024)
 
 /* What a round found. */
 typedef enum Round
@@ -132,6 +137,19 @@ settle(void)
 	for (i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
 						PGC_S_OVERRIDE);
+}
+
+/*
+ * Memory that a batch has given back is kept for the next, up to some: the
+ * kernel would have to clear it each time.
+ */
+static void
+keep_memory(void)
+{
+#ifdef M_TRIM_THRESHOLD
+	(void) mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+	(void) mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY);
+#endif
 }
 
 /*
@@ -430,24 +448,23 @@ static void
 note_latencies(Worker *worker)
 {
 	ChurnStreamEntry *entry = worker->entry;
+	const ChurnTape *tape = worker->sink.tape;
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		counts[CHURN_STREAM_BUCKETS] = {0};
-	TimestampTz last = 0;
-	ChurnChange change;
-	int			i;
+	Size		i;
 
-	churn_tape_rewind(worker->sink.tape);
-	while (churn_tape_next(worker->sink.tape, &change))
+	for (i = 0; i < tape->ncommits; i++)
 	{
-		counts[churn_stream_bucket((double) (now - change.committed) /
-								   USECS_PER_SEC)]++;
-		last = change.committed;
+		const ChurnTapeCommit *commit = &tape->commits[i];
+
+		counts[churn_stream_bucket((double) (now - commit->committed) /
+								   USECS_PER_SEC)] += commit->changes;
 	}
 	SpinLockAcquire(&entry->mutex);
 	for (i = 0; i < CHURN_STREAM_BUCKETS; i++)
 		entry->histogram[i] += counts[i];
-	entry->applied_at = last;
-	entry->last_batch = (int) Min(worker->sink.tape->changes, PG_INT32_MAX);
+	entry->applied_at = tape->commits[tape->ncommits - 1].committed;
+	entry->last_batch = (int) Min(tape->changes, PG_INT32_MAX);
 	entry->batches++;
 	SpinLockRelease(&entry->mutex);
 }
@@ -693,6 +710,7 @@ churn_stream_worker_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
 											  InvalidOid, 0);
 	settle();
+	keep_memory();
 	churn_caches_init();
 	churn_windows_init();
 	/* what this process writes is of no interest to its decoding */
