@@ -21,6 +21,8 @@ from harness import (Bench, Helper, Session, alone, alternate, more,
 TICKS = os.sysconf("SC_CLK_TCK")
 PROBES = 1000           # customers that pgbench leaves to the probe
 
+WRITERS = 8             # so many that they do not just wait for the disk
+
 PAUSE = 0.02            # seconds between switches, where a week has a minute
 
 # Nearly always another score.
@@ -398,7 +400,8 @@ def measure_writers(bench, stream):
         with_plain.run("CHECKPOINT")
         os.environ["PGDATABASE"] = "postgres"
         try:
-            return pgbench(bench, "customers", host=plain, seconds=seconds)
+            return pgbench(bench, "customers", host=plain, clients=WRITERS,
+                           seconds=seconds)
         finally:
             os.environ["PGDATABASE"] = os_env["PGDATABASE"]
 
@@ -408,7 +411,7 @@ def measure_writers(bench, stream):
         stream.session.run("CHECKPOINT")
         pid = stream.pid()
         before = cpu_of(pid)
-        rate = pgbench(bench, "customers", seconds=seconds)
+        rate = pgbench(bench, "customers", clients=WRITERS, seconds=seconds)
         cores = (cpu_of(pid) - before) / seconds
         stream.wait()
         taken.append(cores)
@@ -430,7 +433,8 @@ def measure_writers(bench, stream):
     def trigger():
         stream.session.run("CHECKPOINT")
         stream.hold()       # what the worker would take is the peer's
-        rate = pgbench(bench, "customers_trigger", seconds=seconds)
+        rate = pgbench(bench, "customers_trigger", clients=WRITERS,
+                       seconds=seconds)
         stream.go()
         return rate
 

@@ -5,7 +5,7 @@
  * A stream worker looks up the prediction of each customer that changes, and
  * of a large table's index each descent misses the processor's caches several
  * times.  This is one miss instead, for 16 bytes a customer.  The buffers of
- * the blocks, four bytes a page, are there to prefetch from.
+ * the blocks, four bytes a page, are there to prefetch from, and to be pinned.
  */
 #include "postgres.h"
 

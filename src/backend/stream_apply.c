@@ -37,8 +37,9 @@
 /* Bytes of a customer's key: what an index surely takes. */
 #define LONGEST_KEY		1024
 
-/* The most customers of a chunk. */
-#define MOST_IN_CHUNK	50000
+/* The most customers of a chunk, and those of whom there is room at first. */
+#define MOST_IN_CHUNK	16000
+#define FIRST_CUSTOMERS	2048
 
 /* A customer of a model, among those of a chunk. */
 typedef struct CustomerKey
@@ -117,7 +118,7 @@ start_chunk(Chunk *chunk)
 	chunk->bytes = 0;
 	chunk->customers = customers_create(chunk->context,
 										(uint32) Min(chunk->changes,
-													 chunk->room), NULL);
+													 FIRST_CUSTOMERS), NULL);
 }
 
 /*

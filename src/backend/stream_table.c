@@ -14,11 +14,7 @@
 #include "access/tableam.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
-#include "storage/bufmgr.h"
-#include "storage/lmgr.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
-#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"

@@ -57,8 +57,9 @@ extern bool churn_table_find_at(ChurnTableWriter *writer,
 								Datum second);
 
 /*
- * Has the processor fetch what the function before will look at: first the
- * page's ends, then, a few rows later, the row.
+ * Has the processor fetch what the function before will look at: first what
+ * tells of the page, then, a few rows later, the row and where the next version
+ * of it will be.
  */
 extern void churn_table_prefetch(const ChurnRowCache *cache,
 								 const ItemPointerData * place, bool row);

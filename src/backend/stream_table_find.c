@@ -28,7 +28,7 @@
 
 /*
  * Begins to look for rows.  Everything that is committed or our own is seen,
- * and what others are about: they write the table only where they drop a model.
+ * and what others are about, who drop a model or score one by hand.
  */
 static void
 begin_scan(ChurnTableWriter *writer)
@@ -117,15 +117,28 @@ has_block(ChurnTableWriter *writer, BlockNumber block)
 }
 
 /*
+ * Whether the buffer counts as used as much as one can be.
+ */
+static bool
+is_much_used(Buffer buffer)
+{
+	BufferDesc *descriptor = GetBufferDescriptor(buffer - 1);
+
+	return BUF_STATE_GET_USAGECOUNT(pg_atomic_read_u32(&descriptor->state)) ==
+		BM_MAX_USAGE_COUNT;
+}
+
+/*
  * Pins the buffer of a block.  Where it was seen last needs no look into the
- * server's table of buffers.
+ * server's table of buffers; but that does not count as a use, so that pages
+ * would be replaced as if nobody needed them.
  */
 static Buffer
 read_block(ChurnTableWriter *writer, ChurnRowCache *cache, BlockNumber block)
 {
 	Buffer		buffer = churn_row_cache_buffer(cache, block);
 
-	if (BufferIsValid(buffer) &&
+	if (BufferIsValid(buffer) && is_much_used(buffer) &&
 		ReadRecentBuffer(churn_relation_locator(writer->relation),
 						 MAIN_FORKNUM, block, buffer))
 		return buffer;
@@ -137,7 +150,7 @@ read_block(ChurnTableWriter *writer, ChurnRowCache *cache, BlockNumber block)
 /*
  * Fetches the row at a place, if there is one that the scan would see: heap_fetch()
  * on a buffer that is pinned already.  Before, the page is cleared of old
- * versions if there is hardly room for a new one, which would have to go to
+ * versions if there is hardly room for a new one, or was none, which would have to go to
  * another page, and into all indexes: core does that only where it comes by an
  * index.  The room is seen without a lock, which will do, as it does there.
  */
@@ -155,7 +168,7 @@ fetch_row(ChurnTableWriter *writer, ChurnRowCache *cache,
 	ExecClearTuple(writer->found);	/* its pin would forbid to clear the page */
 	buffer = read_block(writer, cache, ItemPointerGetBlockNumber(place));
 	page = BufferGetPage(buffer);
-	if (PageGetExactFreeSpace(page) < ROOM_FOR_VERSIONS)
+	if (PageIsFull(page) || PageGetExactFreeSpace(page) < ROOM_FOR_VERSIONS)
 		heap_page_prune_opt(writer->relation, buffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (offset <= PageGetMaxOffsetNumber(page) &&

@@ -19,6 +19,15 @@
 #define FIRST_SIZE		65536
 #define FIRST_COMMITS	256
 
+/* A change as it is on the tape; its key and tuple follow. */
+typedef struct TapeEntry
+{
+	ChurnReading *reading;
+	uint32		key_length;
+	uint32		tuple_length;
+	ChurnAction action;
+} TapeEntry;
+
 /*
  * Makes an empty tape.
  */
@@ -74,17 +83,18 @@ make_room(ChurnTape *tape, Size length)
 }
 
 /*
- * Counts a change that committed at a time.
+ * Notes when and where a change committed.
  */
 static void
-count_commit(ChurnTape *tape, TimestampTz committed)
+note_commit(ChurnTape *tape, const ChurnChange *change)
 {
-	ChurnTapeCommit *commit;
+	ChurnTapeCommit *commit = tape->ncommits > 0 ?
+	&tape->commits[tape->ncommits - 1] : NULL;
 
-	if (tape->ncommits > 0 &&
-		tape->commits[tape->ncommits - 1].committed == committed)
+	if (commit != NULL && commit->lsn == change->lsn &&
+		commit->committed == change->committed)
 	{
-		tape->commits[tape->ncommits - 1].changes++;
+		commit->changes++;
 		return;
 	}
 	if (tape->ncommits == tape->commits_room)
@@ -94,7 +104,8 @@ count_commit(ChurnTape *tape, TimestampTz committed)
 									  tape->commits_room);
 	}
 	commit = &tape->commits[tape->ncommits++];
-	commit->committed = committed;
+	commit->lsn = change->lsn;
+	commit->committed = change->committed;
 	commit->changes = 1;
 }
 
@@ -106,19 +117,23 @@ churn_tape_put(ChurnTape *tape, const ChurnChange *change)
 {
 	Size		key_size = MAXALIGN(change->key_length);
 	Size		tuple_size = MAXALIGN(change->tuple_length);
-	Size		length = MAXALIGN(sizeof(ChurnChange)) + key_size + tuple_size;
+	Size		length = sizeof(TapeEntry) + key_size + tuple_size;
+	TapeEntry  *entry;
 	char	   *place;
 
 	make_room(tape, length);
-	place = tape->buffer + tape->used;
-	memcpy(place, change, sizeof(ChurnChange));
-	place += MAXALIGN(sizeof(ChurnChange));
+	entry = (TapeEntry *) (tape->buffer + tape->used);
+	entry->reading = change->reading;
+	entry->key_length = change->key_length;
+	entry->tuple_length = change->tuple_length;
+	entry->action = change->action;
+	place = (char *) (entry + 1);
 	memcpy(place, change->key, change->key_length);
 	if (change->tuple_length > 0)
 		memcpy(place + key_size, change->tuple, change->tuple_length);
 	tape->used += length;
 	tape->changes++;
-	count_commit(tape, change->committed);
+	note_commit(tape, change);
 }
 
 /*
@@ -129,6 +144,8 @@ churn_tape_rewind(ChurnTape *tape)
 {
 	tape->read = 0;
 	tape->in_file = tape->spilled;
+	tape->commit = 0;
+	tape->commit_read = 0;
 	if (tape->file != NULL && BufFileSeek(tape->file, 0, 0L, SEEK_SET) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
@@ -148,22 +165,35 @@ read_file(ChurnTape *tape, void *place, Size length)
 }
 
 /*
+ * Tells of a change what its transaction knows.
+ */
+static void
+read_commit(ChurnTape *tape, ChurnChange *change)
+{
+	if (tape->commit_read == tape->commits[tape->commit].changes)
+	{
+		tape->commit++;
+		tape->commit_read = 0;
+	}
+	tape->commit_read++;
+	change->lsn = tape->commits[tape->commit].lsn;
+	change->committed = tape->commits[tape->commit].committed;
+}
+
+/*
  * Reads the next change; false at the end.
  */
 bool
 churn_tape_next(ChurnTape *tape, ChurnChange *change)
 {
+	TapeEntry	entry;
 	char	   *rest;
-	Size		key_size;
+	Size		length;
 
 	if (tape->in_file > 0)
 	{
-		char		header[MAXALIGN(sizeof(ChurnChange))];
-		Size		length;
-
-		read_file(tape, header, sizeof(header));
-		memcpy(change, header, sizeof(ChurnChange));
-		length = MAXALIGN(change->key_length) + MAXALIGN(change->tuple_length);
+		read_file(tape, &entry, sizeof(entry));
+		length = MAXALIGN(entry.key_length) + MAXALIGN(entry.tuple_length);
 		if (length > tape->scratch_size)
 		{
 			if (tape->scratch != NULL)
@@ -178,17 +208,21 @@ churn_tape_next(ChurnTape *tape, ChurnChange *change)
 	}
 	else if (tape->read < tape->used)
 	{
-		memcpy(change, tape->buffer + tape->read, sizeof(ChurnChange));
-		rest = tape->buffer + tape->read + MAXALIGN(sizeof(ChurnChange));
-		tape->read += MAXALIGN(sizeof(ChurnChange)) +
-			MAXALIGN(change->key_length) + MAXALIGN(change->tuple_length);
+		memcpy(&entry, tape->buffer + tape->read, sizeof(entry));
+		rest = tape->buffer + tape->read + sizeof(entry);
+		length = MAXALIGN(entry.key_length) + MAXALIGN(entry.tuple_length);
+		tape->read += sizeof(entry) + length;
 	}
 	else
 		return false;
-	key_size = MAXALIGN(change->key_length);
+	read_commit(tape, change);
+	change->reading = entry.reading;
+	change->action = entry.action;
+	change->key_length = entry.key_length;
+	change->tuple_length = entry.tuple_length;
 	change->key = rest;
 	change->tuple = change->tuple_length > 0 ?
-		(HeapTupleHeader) (rest + key_size) : NULL;
+		(HeapTupleHeader) (rest + MAXALIGN(entry.key_length)) : NULL;
 	return true;
 }
 

@@ -36,9 +36,10 @@ typedef struct ChurnChange
 	HeapTupleHeader tuple;
 } ChurnChange;
 
-/* Changes, one after the other, that committed at the same time. */
+/* Changes, one after the other, of the same transaction. */
 typedef struct ChurnTapeCommit
 {
+	XLogRecPtr	lsn;
 	TimestampTz committed;
 	uint64		changes;
 } ChurnTapeCommit;
@@ -59,6 +60,8 @@ typedef struct ChurnTape
 	ChurnTapeCommit *commits;	/* in order */
 	Size		ncommits;
 	Size		commits_room;
+	Size		commit;			/* of the change that is read next */
+	uint64		commit_read;	/* changes of it that have been read */
 } ChurnTape;
 
 extern ChurnTape *churn_tape_create(MemoryContext context);

@@ -259,12 +259,14 @@ explains_anew(const Writing *writing, const ChurnOutcome *outcome)
 }
 
 /*
- * Notes where a prediction is, unless that is known.
+ * Notes where a prediction is, unless that is known, or a trigger has kept it
+ * from being written.
  */
 static void
 note_place(const Place *place, ItemPointer tid)
 {
-	if (!ItemPointerEquals((ItemPointer) &place->tid, tid))
+	if (ItemPointerIsValid(tid) &&
+		ItemPointerCompare((ItemPointer) &place->tid, tid) != 0)
 		churn_row_cache_note(row_cache, place->hash, tid);
 }
 
