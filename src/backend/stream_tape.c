@@ -9,7 +9,9 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/wait_event.h"
 
 #include "compat.h"
 #include "stream_shared.h"
@@ -18,6 +20,9 @@
 /* Bytes of the buffer when it is made; and commits of which there is room. */
 #define FIRST_SIZE		65536
 #define FIRST_COMMITS	256
+
+/* Bytes that are written to the file, or read of it, at once. */
+#define PIECE			((Size) 256 * 1024)
 
 /* A change as it is on the tape; its key and tuple follow. */
 typedef struct TapeEntry
@@ -46,19 +51,37 @@ churn_tape_create(MemoryContext context)
 }
 
 /*
- * Moves the buffer's changes to the file.
+ * Moves the buffer's changes to the file.  In pieces that are large, since the
+ * system writes and reads these at less than half the cost of a page each.
  */
 static void
 spill(ChurnTape *tape)
 {
-	if (tape->file == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(tape->context);
+	Size		done = 0;
 
-		tape->file = BufFileCreateTemp(true);
-		MemoryContextSwitchTo(old);
+	if (tape->file == 0)
+		tape->file = OpenTemporaryFile(true);
+	while (done < tape->used)
+	{
+		int			piece = (int) Min(tape->used - done, PIECE);
+		int			written;
+
+		CHECK_FOR_INTERRUPTS();
+		errno = 0;
+		written = (int) FileWrite(tape->file, tape->buffer + done, piece,
+								  tape->file_size,
+								  WAIT_EVENT_BUFFILE_WRITE);
+		if (written != piece)
+		{
+			if (errno == 0)
+				errno = ENOSPC;
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not write to the temporary file of changes: %m")));
+		}
+		done += piece;
+		tape->file_size += piece;
 	}
-	BufFileWrite(tape->file, tape->buffer, tape->used);
 	tape->spilled = tape->changes;
 	tape->used = 0;
 }
@@ -146,22 +169,48 @@ churn_tape_rewind(ChurnTape *tape)
 	tape->in_file = tape->spilled;
 	tape->commit = 0;
 	tape->commit_read = 0;
-	if (tape->file != NULL && BufFileSeek(tape->file, 0, 0L, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not rewind the temporary file of changes: %m")));
+	tape->file_read = 0;
+	tape->scratch_used = 0;
+	tape->scratch_read = 0;
 }
 
 /*
- * Reads bytes of the file.
+ * The next bytes of the file, so many of them, in the scratch; they are not
+ * passed yet.
  */
-static void
-read_file(ChurnTape *tape, void *place, Size length)
+static char *
+look_at_file(ChurnTape *tape, Size length)
 {
-	if (BufFileRead(tape->file, place, length) != length)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not read the temporary file of changes: %m")));
+	Size		rest = tape->scratch_used - tape->scratch_read;
+	int			got;
+
+	if (rest >= length)
+		return tape->scratch + tape->scratch_read;
+	if (length > tape->scratch_size)
+	{
+		tape->scratch_size = Max(length, PIECE);
+		tape->scratch = tape->scratch == NULL ?
+			MemoryContextAllocHuge(tape->context, tape->scratch_size) :
+			repalloc_huge(tape->scratch, tape->scratch_size);
+	}
+	memmove(tape->scratch, tape->scratch + tape->scratch_read, rest);
+	tape->scratch_read = 0;
+	tape->scratch_used = rest;
+	while (tape->scratch_used < length)
+	{
+		errno = 0;
+		got = (int) FileRead(tape->file, tape->scratch + tape->scratch_used,
+							 (int) Min(tape->scratch_size - tape->scratch_used,
+									   PIECE),
+							 tape->file_read, WAIT_EVENT_BUFFILE_READ);
+		if (got <= 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not read the temporary file of changes: %m")));
+		tape->scratch_used += got;
+		tape->file_read += got;
+	}
+	return tape->scratch;
 }
 
 /*
@@ -192,26 +241,19 @@ churn_tape_next(ChurnTape *tape, ChurnChange *change)
 
 	if (tape->in_file > 0)
 	{
-		read_file(tape, &entry, sizeof(entry));
-		length = MAXALIGN(entry.key_length) + MAXALIGN(entry.tuple_length);
-		if (length > tape->scratch_size)
-		{
-			if (tape->scratch != NULL)
-				pfree(tape->scratch);
-			tape->scratch = NULL;
-			tape->scratch = MemoryContextAllocHuge(tape->context, length);
-			tape->scratch_size = length;
-		}
-		read_file(tape, tape->scratch, length);
-		rest = tape->scratch;
+		memcpy(&entry, look_at_file(tape, sizeof(entry)), sizeof(entry));
+		length = sizeof(entry) + MAXALIGN(entry.key_length) +
+			MAXALIGN(entry.tuple_length);
+		rest = look_at_file(tape, length) + sizeof(entry);
+		tape->scratch_read += length;
 		tape->in_file--;
 	}
 	else if (tape->read < tape->used)
 	{
 		memcpy(&entry, tape->buffer + tape->read, sizeof(entry));
 		rest = tape->buffer + tape->read + sizeof(entry);
-		length = MAXALIGN(entry.key_length) + MAXALIGN(entry.tuple_length);
-		tape->read += sizeof(entry) + length;
+		tape->read += sizeof(entry) + MAXALIGN(entry.key_length) +
+			MAXALIGN(entry.tuple_length);
 	}
 	else
 		return false;
@@ -232,9 +274,10 @@ churn_tape_next(ChurnTape *tape, ChurnChange *change)
 void
 churn_tape_clear(ChurnTape *tape)
 {
-	if (tape->file != NULL)
-		BufFileClose(tape->file);
-	tape->file = NULL;
+	if (tape->file != 0)
+		FileClose(tape->file);
+	tape->file = 0;
+	tape->file_size = 0;
 	tape->spilled = 0;
 	tape->in_file = 0;
 	tape->used = 0;
@@ -245,6 +288,8 @@ churn_tape_clear(ChurnTape *tape)
 		pfree(tape->scratch);
 	tape->scratch = NULL;
 	tape->scratch_size = 0;
+	tape->scratch_used = 0;
+	tape->scratch_read = 0;
 	if (tape->size > 16 * FIRST_SIZE)
 	{
 		pfree(tape->buffer);

@@ -9,7 +9,7 @@
 #include "access/htup.h"
 #include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
-#include "storage/buffile.h"
+#include "storage/fd.h"
 
 #include "stream_watch.h"
 
@@ -51,11 +51,16 @@ typedef struct ChurnTape
 	Size		size;
 	Size		used;
 	Size		read;			/* of the buffer, by churn_tape_next() */
-	BufFile    *file;			/* what came before the buffer, or NULL */
+	File		file;			/* what came before the buffer; 0 if nothing
+								 * did */
+	off_t		file_size;
 	uint64		spilled;		/* changes in the file */
 	uint64		in_file;		/* of them unread */
-	char	   *scratch;		/* a change from the file */
+	off_t		file_read;		/* up to here it is in the scratch */
+	char	   *scratch;		/* a piece of the file */
 	Size		scratch_size;
+	Size		scratch_used;
+	Size		scratch_read;
 	uint64		changes;
 	ChurnTapeCommit *commits;	/* in order */
 	Size		ncommits;
