@@ -46,7 +46,7 @@ rescored('one transaction', 'UPDATE customers SET tenure = (tenure + 5) % 73', 2
 
 # each transaction has its own position
 $node->safe_psql('postgres', q{UPDATE customers SET tenure = 70; SELECT churn_wait('1min')});
-rescored('many transactions', <<'SQL', 1024 * 1024);
+rescored('many transactions', <<'SQL', 1000000);
 DO $$ DECLARE c record; BEGIN
 	FOR c IN SELECT customer_id FROM customers LIMIT 9000 LOOP
 		UPDATE customers SET tenure = 1, monthly_charges = 110 WHERE customer_id = c.customer_id;
