@@ -82,7 +82,7 @@ SELECT * FROM findings(changed('monthly_charges = ''NaN''::float8'));
 
 -- dates: older or later than ever, and none that is new
 SELECT * FROM findings(changed('joined = joined + 60'));
-SELECT * FROM findings(changed('joined = CASE WHEN tenure = 5 THEN date ''1900-01-01'' ELSE joined END'));
+SELECT * FROM findings(changed('joined = CASE WHEN tenure = 5 THEN today() - 46350 ELSE joined END'));
 SELECT * FROM findings(changed('joined = joined - 45'));
 SELECT * FROM findings(changed('joined = joined - 45') || ' ORDER BY customer_id LIMIT 15');
 SELECT * FROM findings(changed('joined = CASE WHEN tenure > 50 THEN date ''-infinity'' ELSE joined END'));
