@@ -61,9 +61,13 @@ extern PGDLLEXPORT void churn_stream_worker_main(Datum arg);
 
 /*
  * Milliseconds to wait after a batch that was not full, so that the next one
- * is larger: a batch costs as much as four changes.
+ * is larger: a batch costs as much as tens of changes where the processor's
+ * caches are others' meanwhile.  After more than a few changes it waits longer,
+ * so that a server under load has more of its time for writers.
  */
 #define GATHER			2
+#define GATHER_MORE		5
+#define FEW				10
 
 /* Bytes of free memory that the process does not give back. */
 #define KEPT_MEMORY		(16 * 1024 * 1024)
@@ -73,6 +77,7 @@ typedef enum Round
 {
 	ROUND_IDLE,					/* nothing to do */
 	ROUND_BUSY,					/* changes, and now there are no more */
+	ROUND_CROWDED,				/* the same, more than a few */
 	ROUND_MORE					/* there is more to do at once */
 } Round;
 
@@ -617,7 +622,7 @@ static Round
 do_round(Worker *worker)
 {
 	bool		more = decode(worker);
-	bool		busy = worker->sink.tape->changes > 0;
+	uint64		changes = worker->sink.tape->changes;
 	bool		rescanned;
 
 	apply(worker);
@@ -636,7 +641,8 @@ do_round(Worker *worker)
 	keep_house(worker);
 	if (more || rescanned)
 		return ROUND_MORE;
-	return busy ? ROUND_BUSY : ROUND_IDLE;
+	return changes > FEW ? ROUND_CROWDED :
+		changes > 0 ? ROUND_BUSY : ROUND_IDLE;
 }
 
 /*
@@ -657,6 +663,9 @@ work(Worker *worker)
 				break;
 			case ROUND_BUSY:
 				worker->nap = Min(GATHER, churn_naptime);
+				break;
+			case ROUND_CROWDED:
+				worker->nap = Min(GATHER_MORE, churn_naptime);
 				break;
 			case ROUND_IDLE:
 				worker->nap = Min(worker->nap + 1, churn_naptime);
