@@ -110,15 +110,15 @@ class Bench:
         say(f"   {text}")
 
 
-def alternate(runs, ours, peer):
-    """Runs both in turn, each first every other time, after one of each that
-    does not count, and returns what they returned."""
-    results = ([], [])
-    ours()
-    peer()
+def alternate(runs, *sides):
+    """Runs all sides in turn, in the opposite order every other time, after one
+    of each that does not count, and returns what each returned."""
+    results = [[] for _ in sides]
+    for side in sides:
+        side()
     for i in range(runs):
-        for side in ((0, 1), (1, 0))[i % 2]:
-            results[side].append((ours, peer)[side]())
+        for number in range(len(sides))[::-1 if i % 2 else 1]:
+            results[number].append(sides[number]())
     return results
 
 

@@ -10,6 +10,7 @@ SELECT churn_wait(NULL) IS NULL AS nothing;
 
 -- settings, which only the server's file changes
 SHOW churn.naptime;
+SHOW churn.batch_delay;
 SHOW churn.batch_size;
 SHOW churn.batch_memory;
 SHOW churn.max_wal_lag;

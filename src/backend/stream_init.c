@@ -14,6 +14,7 @@
 #include "stream_write.h"
 
 int			churn_naptime = 5;
+int			churn_batch_delay = 30;
 int			churn_batch_size = 2000;
 int			churn_batch_memory = 32 * 1024;
 int			churn_max_wal_lag = 4096;
@@ -30,6 +31,13 @@ churn_stream_init(void)
 							NULL,
 							&churn_naptime,
 							5, 1, 10000,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("churn.batch_delay",
+							"Time that a stream worker gathers changes at most while many come.",
+							"Larger batches leave more of the processors to the writers.",
+							&churn_batch_delay,
+							30, 0, 1000,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("churn.batch_size",

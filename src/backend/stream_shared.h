@@ -204,6 +204,7 @@ extern double churn_stream_bucket_limit(int bucket);
 
 /* Settings. */
 extern int	churn_naptime;		/* ms */
+extern int	churn_batch_delay;	/* ms */
 extern int	churn_batch_size;	/* changes */
 extern int	churn_batch_memory; /* kB */
 extern int	churn_max_wal_lag;	/* MB; -1 for no limit */

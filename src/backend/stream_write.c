@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "port/pg_bswap.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -65,13 +66,16 @@ typedef struct Written
 	double		previous;
 } Written;
 
-/* Where the prediction of a customer may be. */
+/* Where the prediction of a customer may be, and what became of it. */
 typedef struct Place
 {
 	const ChurnOutcome *outcome;
 	uint64		hash;			/* of the customer */
 	uint64		order;
 	ItemPointerData tid;		/* invalid: nothing is known */
+	bool		logs;			/* the score is to be logged */
+	bool		present;		/* there was a prediction before */
+	double		previous;
 } Place;
 
 /* A batch being written. */
@@ -213,14 +217,14 @@ make_log_row(Writing *writing, const ChurnVersion *version, double score,
  * Writes a row of the log.
  */
 static void
-log_row(Writing *writing, const ChurnOutcome *outcome, Datum key,
-		const float *features, const Written *written)
+log_row(Writing *writing, const Place *place, Datum key,
+		const float *features)
 {
-	make_log_row(writing, writing->model->version, outcome->score, outcome,
-				 key, features);
-	if (written->present)
+	make_log_row(writing, writing->model->version, place->outcome->score,
+				 place->outcome, key, features);
+	if (place->present)
 		set_value(writing->log, writing->log_columns.previous_score,
-				  Float8GetDatum(written->previous));
+				  Float8GetDatum(place->previous));
 	churn_table_insert_later(writing->log);
 }
 
@@ -271,12 +275,11 @@ note_place(const Place *place, ItemPointer tid)
 }
 
 /*
- * Writes the prediction of a customer, if it is other than before, and its
- * log.
+ * Writes the prediction of a customer, if it is other than before, and notes
+ * what is to be logged.
  */
 static void
-write_score(Writing *writing, const Place *place, Datum key,
-			const float *features, bool present)
+write_score(Writing *writing, Place *place, Datum key, bool present)
 {
 	const ChurnOutcome *outcome = place->outcome;
 	ChurnTableWriter *table = writing->predictions;
@@ -323,8 +326,9 @@ write_score(Writing *writing, const Place *place, Datum key,
 	writing->count++;
 	if (!scores_anew)
 		return;
-	if (writing->log != NULL)
-		log_row(writing, outcome, key, features, &written);
+	place->logs = true;
+	place->present = present;
+	place->previous = written.previous;
 	if (!present || written.previous != outcome->score)
 		writing->written[writing->nwritten++] = written;
 }
@@ -390,7 +394,7 @@ begin_writing(Writing *writing, ChurnWatchedModel *model, int n,
 }
 
 /*
- * Compares two places in the order of writing.
+ * Compares two places in the order of writing, and of logging.
  */
 static int
 compare_places(const void *a, const void *b)
@@ -420,6 +424,7 @@ find_places(const ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		Place	   *place = &places[i];
 
 		place->outcome = &outcomes[i];
+		place->logs = false;
 		place->hash = churn_hash64(outcomes[i].key, strlen(outcomes[i].key),
 								   (uint64) model->model_id);
 		churn_row_cache_prefetch(row_cache, place->hash);
@@ -471,6 +476,50 @@ find_prediction(Writing *writing, const Place *place, Datum key)
 }
 
 /*
+ * The first bytes of a key as a number that compares as they do.
+ */
+static uint64
+key_order(const char *key)
+{
+	uint64		order = 0;
+
+	strncpy((char *) &order, key, sizeof(order));
+	return pg_ntoh64(order);
+}
+
+/*
+ * Writes the log in the order of its key, most of it: then its index grows at
+ * its end, and its pages are full.
+ */
+static void
+write_log(Writing *writing, Place *places, const ChurnOutcome *outcomes,
+		  int n, const float *features, const ChurnShadow *shadow)
+{
+	Size		nfeatures = writing->model->version->model->nfeatures;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		places[i].order = key_order(places[i].outcome->key);
+	qsort(places, n, sizeof(Place), compare_places);
+	for (i = 0; i < n; i++)
+	{
+		const Place *place = &places[i];
+		int			row = place->outcome - outcomes;
+		Datum		key;
+
+		if (!place->logs && shadow == NULL)
+			continue;
+		key = CStringGetTextDatum(place->outcome->key);
+		if (place->logs)
+			log_row(writing, place, key, features + row * nfeatures);
+		if (shadow != NULL)
+			log_shadow(writing, place->outcome, key, shadow, row);
+		MemoryContextReset(writing->row);
+	}
+	churn_table_close(writing->log);
+}
+
+/*
  * Writes what is new; see stream_write.h.
  */
 uint64
@@ -478,8 +527,6 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 					 int n, const float *features, const ChurnShadow *shadow,
 					 const char *origin)
 {
-	int			nfeatures = model->version != NULL ?
-	(int) model->version->model->nfeatures : 0;
 	Writing		writing;
 	MemoryContext old;
 	Place	   *places;
@@ -492,7 +539,7 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 	old = MemoryContextSwitchTo(writing.row);
 	for (i = 0; i < n; i++)
 	{
-		const Place *place = &places[i];
+		Place	   *place = &places[i];
 		const ChurnOutcome *outcome = place->outcome;
 		Datum		key = CStringGetTextDatum(outcome->key);
 		bool		present;
@@ -500,20 +547,17 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		prefetch(places, n, i);
 		present = find_prediction(&writing, place, key);
 		if (!outcome->gone)
-			write_score(&writing, place, key,
-						features + (outcome - outcomes) * nfeatures, present);
+			write_score(&writing, place, key, present);
 		else if (present)
 		{
 			churn_table_delete(writing.predictions);
 			writing.count++;
 		}
-		if (shadow != NULL && writing.log != NULL)
-			log_shadow(&writing, outcome, key, shadow, outcome - outcomes);
 		MemoryContextReset(writing.row);
 	}
-	MemoryContextSwitchTo(old);
 	if (writing.log != NULL)
-		churn_table_close(writing.log);
+		write_log(&writing, places, outcomes, n, features, shadow);
+	MemoryContextSwitchTo(old);
 	churn_table_close(writing.predictions);
 	for (i = 0; i < writing.nwritten && model->rules != NIL; i++)
 	{

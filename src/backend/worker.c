@@ -62,12 +62,12 @@ extern PGDLLEXPORT void churn_stream_worker_main(Datum arg);
 /*
  * Milliseconds to wait after a batch that was not full, so that the next one
  * is larger: a batch costs as much as tens of changes where the processor's
- * caches are others' meanwhile.  After more than a few changes it waits longer,
- * so that a server under load has more of its time for writers.
+ * caches are others' meanwhile.  If more than MANY changes a second come, it is
+ * a millisecond more for each GATHER_RATE of them, up to churn.batch_delay.
  */
 #define GATHER			2
-#define GATHER_MORE		5
-#define FEW				10
+#define MANY			2000
+#define GATHER_RATE		400
 
 /* Bytes of free memory that the process does not give back. */
 #define KEPT_MEMORY		(16 * 1024 * 1024)
@@ -77,7 +77,6 @@ typedef enum Round
 {
 	ROUND_IDLE,					/* nothing to do */
 	ROUND_BUSY,					/* changes, and now there are no more */
-	ROUND_CROWDED,				/* the same, more than a few */
 	ROUND_MORE					/* there is more to do at once */
 } Round;
 
@@ -90,12 +89,14 @@ typedef struct Worker
 	XLogRecPtr	commit;			/* of the transaction that wrote it */
 	XLogRecPtr	confirmed;		/* to the slot */
 	XLogRecPtr	snapshot_at;	/* where we logged running transactions last */
+	TimestampTz decoded;		/* when changes were decoded last */
 	TimestampTz housekept;		/* when it was done last */
 	TimestampTz rated;			/* when rates were computed last */
 	uint64		rated_changes;
 	uint64		rated_scored;
 	DateADT		log_day;		/* for which partitions were made */
 	int			nap;			/* ms, grows while nothing happens */
+	int			gather;			/* ms to wait after the changes decoded last */
 	bool		reading;		/* write-ahead log, of which some may be gone */
 	ChurnApplied total;
 } Worker;
@@ -449,6 +450,24 @@ decode(Worker *worker)
 }
 
 /*
+ * Computes how long to wait for more changes, from how many there were since
+ * the last time there were some.
+ */
+static void
+plan_gathering(Worker *worker)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	uint64		rate = worker->sink.tape->changes * USECS_PER_SEC /
+	Max(now - worker->decoded, 1);
+
+	worker->decoded = now;
+	worker->gather = Min(GATHER, churn_naptime);
+	if (rate > MANY)
+		worker->gather = (int) Min(GATHER + (rate - MANY) / GATHER_RATE,
+								   (uint64) churn_batch_delay);
+}
+
+/*
  * Adds the time from commit to score of the changes on the tape.
  */
 static void
@@ -625,6 +644,8 @@ do_round(Worker *worker)
 	uint64		changes = worker->sink.tape->changes;
 	bool		rescanned;
 
+	if (changes > 0)
+		plan_gathering(worker);
 	apply(worker);
 	confirm(worker);
 	if (worker->sink.configured || worker->sink.set->stale ||
@@ -641,8 +662,7 @@ do_round(Worker *worker)
 	keep_house(worker);
 	if (more || rescanned)
 		return ROUND_MORE;
-	return changes > FEW ? ROUND_CROWDED :
-		changes > 0 ? ROUND_BUSY : ROUND_IDLE;
+	return changes > 0 ? ROUND_BUSY : ROUND_IDLE;
 }
 
 /*
@@ -662,10 +682,7 @@ work(Worker *worker)
 				worker->nap = 0;
 				break;
 			case ROUND_BUSY:
-				worker->nap = Min(GATHER, churn_naptime);
-				break;
-			case ROUND_CROWDED:
-				worker->nap = Min(GATHER_MORE, churn_naptime);
+				worker->nap = worker->gather;
 				break;
 			case ROUND_IDLE:
 				worker->nap = Min(worker->nap + 1, churn_naptime);

@@ -462,6 +462,7 @@ SELECT set_eq(
 	$$ SELECT name, setting, unit, context, vartype, min_val, max_val
 	   FROM pg_settings WHERE name LIKE 'churn.%' $$,
 	$$ VALUES
+	('churn.batch_delay', '30', 'ms', 'sighup', 'integer', '0', '1000'),
 	('churn.batch_memory', '32768', 'kB', 'sighup', 'integer', '1024', '1073741823'),
 	('churn.batch_size', '2000', NULL, 'sighup', 'integer', '1', '1000000'),
 	('churn.log_retention', '129600', 'min', 'sighup', 'integer', '0', '2147483647'),
