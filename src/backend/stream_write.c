@@ -488,8 +488,8 @@ key_order(const char *key)
 }
 
 /*
- * Writes the log in the order of its key, most of it: then its index grows at
- * its end, and its pages are full.
+ * Writes the log in the order of its keys' bytes: then its index grows at its
+ * end, or nearly, and its pages are full.
  */
 static void
 write_log(Writing *writing, Place *places, const ChurnOutcome *outcomes,

@@ -1,5 +1,5 @@
-# Where predictions are on disk: updates stay on their pages, and whatever moves
-# the rows leads nobody astray.
+# Where predictions and their log are on disk: updates stay on their pages,
+# whatever moves the rows leads nobody astray, and the log's index is dense.
 use strict;
 use warnings;
 
@@ -54,6 +54,26 @@ rescored('after many changes', 'SELECT 1');
 my ($pages_after, $index_after) = blocks();
 cmp_ok($pages_after, '<=', $pages * 1.25, "five changes of each customer need hardly more than $pages pages");
 cmp_ok($index_after, '<=', $index * 1.1, "and leave the index of $index pages alone");
+
+#
+# The log's index, which grows at its end, whatever order the predictions are in
+#
+$node->safe_psql('postgres', <<'SQL');
+CREATE INDEX shuffled ON churn.predictions (hashtext(customer_key));
+CLUSTER churn.predictions USING shuffled;
+DROP INDEX churn.shuffled;
+TRUNCATE churn.prediction_log;
+SQL
+rescored('shuffled', map { "UPDATE customers SET tenure = (tenure + 7 * $_) & 63" } 1 .. 8);
+my $log_index = <<'SQL';
+SELECT sum(pg_relation_size(indexrelid)) / 8192 FROM pg_index JOIN pg_inherits ON inhrelid = indrelid
+	WHERE inhparent = 'churn.prediction_log'::regclass
+SQL
+my $grown = $node->safe_psql('postgres', $log_index);
+$node->safe_psql('postgres', 'REINDEX TABLE churn.prediction_log');
+my $built = $node->safe_psql('postgres', $log_index);
+cmp_ok($built, '>=', 50, "the index of the log, built at once, has $built pages");
+cmp_ok($grown, '<=', $built * 1.1, "and had hardly more as it grew: $grown");
 
 #
 # Rows that are elsewhere
