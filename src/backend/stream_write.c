@@ -58,14 +58,6 @@ typedef struct ScoreColumns
 	int			origin;
 } ScoreColumns;
 
-/* What was written of a customer, for alerts. */
-typedef struct Written
-{
-	const ChurnOutcome *outcome;
-	bool		present;		/* there was a prediction before */
-	double		previous;
-} Written;
-
 /* Where the prediction of a customer may be, and what became of it. */
 typedef struct Place
 {
@@ -73,7 +65,7 @@ typedef struct Place
 	uint64		hash;			/* of the customer */
 	uint64		order;
 	ItemPointerData tid;		/* invalid: nothing is known */
-	bool		logs;			/* the score is to be logged */
+	bool		written;		/* with a score or version other than before */
 	bool		present;		/* there was a prediction before */
 	double		previous;
 } Place;
@@ -94,8 +86,6 @@ typedef struct Writing
 	Datum		shadow;			/* the origin of a challenger's score */
 	Datum		bands[3];
 	TimestampTz now;
-	Written    *written;		/* scores that are other than before */
-	int			nwritten;
 	uint64		count;			/* predictions written or deleted */
 } Writing;
 
@@ -284,17 +274,17 @@ write_score(Writing *writing, Place *place, Datum key, bool present)
 	const ChurnOutcome *outcome = place->outcome;
 	ChurnTableWriter *table = writing->predictions;
 	const ScoreColumns *columns = &writing->columns;
-	Written		written = {outcome, present, 0};
 	Datum		previous = 0;
 	bool		isnull = true;
 	bool		scores_anew = true;
 
+	place->present = present;
 	if (present)
 	{
-		written.previous =
+		place->previous =
 			DatumGetFloat8(slot_getattr(table->found, columns->score + 1,
 										&isnull));
-		scores_anew = written.previous != outcome->score ||
+		scores_anew = place->previous != outcome->score ||
 			DatumGetInt32(slot_getattr(table->found, columns->version + 1,
 									   &isnull)) !=
 			writing->model->version->version;
@@ -306,9 +296,9 @@ write_score(Writing *writing, Place *place, Datum key, bool present)
 		}
 		previous = slot_getattr(table->found, columns->previous_score + 1,
 								&isnull);
-		if (written.previous != outcome->score)
+		if (place->previous != outcome->score)
 		{
-			previous = Float8GetDatum(written.previous);
+			previous = Float8GetDatum(place->previous);
 			isnull = false;
 		}
 	}
@@ -324,22 +314,16 @@ write_score(Writing *writing, Place *place, Datum key, bool present)
 		churn_table_insert(table);
 	note_place(place, &table->row->tts_tid);
 	writing->count++;
-	if (!scores_anew)
-		return;
-	place->logs = true;
-	place->present = present;
-	place->previous = written.previous;
-	if (!present || written.previous != outcome->score)
-		writing->written[writing->nwritten++] = written;
+	place->written = scores_anew;
 }
 
 /*
  * Evaluates the alert rules for a score that was written.
  */
 static void
-look_for_alerts(const Writing *writing, const Written *written)
+look_for_alerts(const Writing *writing, const Place *place)
 {
-	const ChurnOutcome *outcome = written->outcome;
+	const ChurnOutcome *outcome = place->outcome;
 	ChurnReading *reading = outcome->reading;
 	const ChurnVersion *version = writing->model->version;
 	ChurnAlertScore score;
@@ -353,8 +337,8 @@ look_for_alerts(const Writing *writing, const Written *written)
 	score.key = outcome->key;
 	score.version = version->version;
 	score.score = outcome->score;
-	score.previous = written->previous;
-	score.has_previous = written->present;
+	score.previous = place->previous;
+	score.has_previous = place->present;
 	score.band = churn_score_band(outcome->score, version->model->threshold);
 	score.lsn = outcome->lsn;
 	score.scored_at = writing->now;
@@ -365,8 +349,7 @@ look_for_alerts(const Writing *writing, const Written *written)
  * Opens the tables.
  */
 static void
-begin_writing(Writing *writing, ChurnWatchedModel *model, int n,
-			  const char *origin)
+begin_writing(Writing *writing, ChurnWatchedModel *model, const char *origin)
 {
 	static const char *const bands[] = {"high", "medium", "low"};
 	int			i;
@@ -382,7 +365,6 @@ begin_writing(Writing *writing, ChurnWatchedModel *model, int n,
 	writing->row = AllocSetContextCreate(CurrentMemoryContext,
 										 "churn prediction",
 										 ALLOCSET_DEFAULT_SIZES);
-	writing->written = palloc(sizeof(Written) * Max(n, 1));
 	writing->predictions = churn_table_open(find_table("predictions"));
 	writing->columns = find_columns(writing->predictions);
 	writing->reasons = churn_table_column(writing->predictions, "reasons");
@@ -424,7 +406,9 @@ find_places(const ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		Place	   *place = &places[i];
 
 		place->outcome = &outcomes[i];
-		place->logs = false;
+		place->written = false;
+		place->present = false;
+		place->previous = 0;
 		place->hash = churn_hash64(outcomes[i].key, strlen(outcomes[i].key),
 								   (uint64) model->model_id);
 		churn_row_cache_prefetch(row_cache, place->hash);
@@ -507,10 +491,10 @@ write_log(Writing *writing, Place *places, const ChurnOutcome *outcomes,
 		int			row = place->outcome - outcomes;
 		Datum		key;
 
-		if (!place->logs && shadow == NULL)
+		if (!place->written && shadow == NULL)
 			continue;
 		key = CStringGetTextDatum(place->outcome->key);
-		if (place->logs)
+		if (place->written)
 			log_row(writing, place, key, features + row * nfeatures);
 		if (shadow != NULL)
 			log_shadow(writing, place->outcome, key, shadow, row);
@@ -535,7 +519,7 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 	if (row_cache == NULL)
 		row_cache = churn_row_cache_create(TopMemoryContext);
 	places = find_places(model, outcomes, n);
-	begin_writing(&writing, model, n, origin);
+	begin_writing(&writing, model, origin);
 	old = MemoryContextSwitchTo(writing.row);
 	for (i = 0; i < n; i++)
 	{
@@ -559,10 +543,13 @@ churn_outcomes_write(ChurnWatchedModel *model, const ChurnOutcome *outcomes,
 		write_log(&writing, places, outcomes, n, features, shadow);
 	MemoryContextSwitchTo(old);
 	churn_table_close(writing.predictions);
-	for (i = 0; i < writing.nwritten && model->rules != NIL; i++)
+	for (i = 0; i < n && model->rules != NIL; i++)
 	{
-		if (writing.written[i].outcome->row != NULL)
-			look_for_alerts(&writing, &writing.written[i]);
+		const Place *place = &places[i];
+
+		if (place->written && place->outcome->row != NULL &&
+			(!place->present || place->previous != place->outcome->score))
+			look_for_alerts(&writing, place);
 	}
 	return writing.count;
 }
